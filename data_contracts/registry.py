@@ -1,0 +1,36 @@
+"""Asset name to contract: the only such list."""
+
+from data_contracts.tables import history, weekly
+from data_contracts.tables.history import Contract
+
+HISTORY: dict[str, type[Contract]] = {
+    "registrations": history.Registrations,
+    "events": history.Events,
+    "medications": history.Medications,
+    "contacts": history.Contacts,
+    "spells": history.Spells,
+    "emergency_attendances": history.EmergencyAttendances,
+}
+
+REFERENCE: dict[str, type[Contract]] = {
+    "practices": history.Practices,
+    "lsoas": history.Lsoas,
+}
+
+WEEKLY: dict[str, type[Contract]] = {
+    "people": weekly.People,
+    "conditions": weekly.Conditions,
+    "measurements": weekly.Measurements,
+    "person_features": weekly.PersonFeatures,
+    "avoidable_admissions": weekly.AvoidableAdmissions,
+    "cambridge_scores": weekly.CambridgeScores,
+    "lifestyle_flags": weekly.LifestyleFlags,
+    "risk_scores": weekly.RiskScores,
+    "complex_care": weekly.ComplexCare,
+    "non_responders": weekly.NonResponders,
+    "lifestyle_risk": weekly.LifestyleRisk,
+    "target_lists": weekly.TargetLists,
+}
+
+CONTRACTS: dict[str, type[Contract]] = HISTORY | REFERENCE | WEEKLY
+"""Every table, by name. History lies in history/<name>/<icb>.parquet, weekly tables in tables/<date>/<name>/."""
