@@ -42,6 +42,7 @@ class Measurements(Contract):
     measure: str = pa.Field(description="Name of the measure, as in measures.yaml")
     value: pl.Float64 = pa.Field(description="Latest value, in the unit that measures.yaml states")
     measured_date: dt.date = pa.Field(description="Clinical date of the value")
+    previous_value: pl.Float64 = pa.Field(nullable=True, description="Value of the last earlier day that has one")
 
 
 class PersonFeatures(Contract):

@@ -1,0 +1,279 @@
+"""Loads the clinical definitions of this folder as tables that SQL can join, with cut-off dates for an as-of date."""
+
+import datetime as dt
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import polars as pl
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from data_contracts.codelists import is_valid_sctid, load_codelists
+
+CLINICAL = files("data_contracts.clinical")
+PROGRAMME_ROLES = ["done", "no_response", "declined", "unsuitable", "invited"]
+
+
+class Provenance(BaseModel):
+    """Where one definition file comes from and when it applies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    source: str
+    version: str
+    licence: str
+    reviewer: str
+    effective_from: dt.date
+    effective_to: dt.date | None = None
+
+
+class Feature(BaseModel):
+    """One feature: what it means, where its value comes from, and what the absence of a row means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str
+    kind: str
+    key: str | None = None
+    months: int | None = None
+    unit: str
+    absent: Literal["zero", "unknown"]
+    source: str
+
+
+class UnitRule(BaseModel):
+    """How values recorded in some units become values in the measure's own unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recorded: list[str]
+    multiply: float = 1.0
+    add: float = 0.0
+    value_from: float | None = None
+    value_below: float | None = None
+
+
+class Measure(BaseModel):
+    """One measure: its unit, its plausible range and its unit rules."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    unit: str
+    plausible: tuple[float, float]
+    units: list[UnitRule]
+
+
+@cache
+def load_provenance() -> dict[str, Provenance]:
+    """The provenance of every definition file, by file name."""
+    entries = yaml.safe_load((CLINICAL / "provenance.yaml").read_text("utf-8"))
+    return {entry["file"]: Provenance(**entry) for entry in entries}
+
+
+def read_definition(file: str) -> str:
+    """The text of one definition file.
+
+    Raises:
+        ValueError: the file has no entry in provenance.yaml.
+    """
+    if file not in load_provenance():
+        raise ValueError(f"{file} has no source, version, licence, reviewer and dates: add it to provenance.yaml")
+    text: str = CLINICAL.joinpath(*file.split("/")).read_text("utf-8")
+    return text
+
+
+def read_definition_csv(file: str, **types: Any) -> pl.DataFrame:
+    """The rows of one definition file; every column is text unless ``types`` says otherwise."""
+    return pl.read_csv(read_definition(file).encode(), infer_schema=False, schema_overrides=types)
+
+
+@cache
+def condition_titles() -> dict[str, str]:
+    """Plain words for each condition, by codelist name."""
+    return {name: entry["title"] for name, entry in yaml.safe_load(read_definition("conditions.yaml")).items()}
+
+
+@cache
+def load_measures() -> dict[str, Measure]:
+    """Every measure by name."""
+    measures = yaml.safe_load(read_definition("measures.yaml"))
+    return {name: Measure(**_spell_out_ranges(entry)) for name, entry in measures.items()}
+
+
+@cache
+def load_features() -> dict[str, Feature]:
+    """Every feature by name, in the order of features.yaml.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+    listed = [feature for group in yaml.safe_load(read_definition("features.yaml")) for feature in _expand(group)]
+    features = {feature.name: feature for feature in listed}
+    if len(features) != len(listed):
+        raise ValueError(f"features.yaml: {len(listed) - len(features)} names stand twice")
+    return features
+
+
+@cache
+def ethnic_groups() -> pl.DataFrame:
+    """One row per SNOMED CT concept that states an ethnic category: concept_id, ethnic_group.
+
+    Raises:
+        ValueError: a code fails its check digit or stands twice.
+    """
+    rows = read_definition_csv("ethnic_groups.csv")
+    bad = [code for code in rows["code"] if not is_valid_sctid(code)]
+    if bad or rows["code"].is_duplicated().any():
+        raise ValueError(f"ethnic_groups.csv: {len(bad)} codes fail the check digit, or a code stands twice")
+    return rows.select("ethnic_group", concept_id=pl.col("code").cast(pl.Int64))
+
+
+def reference_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
+    """The definitions as tables by name, with the cut-off dates that apply on one as-of date."""
+    return _timeless_tables() | {"features": _feature_table(as_of)} | programme_tables(as_of)
+
+
+def months_before(day: dt.date, months: int) -> dt.date:
+    """The same day of the month some months earlier, or the last day of that month if it is shorter."""
+    shifted: dt.date = pl.select(pl.lit(day).dt.offset_by(f"-{months}mo")).item()
+    return shifted
+
+
+def programme_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
+    """``programmes`` (rules in force on the date, ages as birth dates), their codelists and their risk groups."""
+    rules = _programme_rules(as_of)
+    roles = pl.DataFrame({"role": PROGRAMME_ROLES})
+    prefixes = read_definition_csv("programmes/programmes.csv").select("programme", "codelist_prefix").unique()
+    names = prefixes.join(roles, how="cross").with_columns(codelist=pl.col("codelist_prefix") + "_" + pl.col("role"))
+    return {
+        "programmes": rules,
+        "programme_codelists": names.select("programme", "role", "codelist").sort("programme", "role"),
+        "risk_groups": read_definition_csv("programmes/risk_groups.csv"),
+    }
+
+
+@cache
+def _timeless_tables() -> dict[str, pl.DataFrame]:
+    """The definitions that do not depend on the as-of date."""
+    conditions = yaml.safe_load(read_definition("conditions.yaml"))
+    return {
+        "codelists": load_codelists().select("codelist", "concept_id"),
+        "ethnic_groups": ethnic_groups(),
+        "ethnic_categories": read_definition_csv("ethnic_categories.csv"),
+        "condition_list": pl.DataFrame(
+            {
+                "condition": list(conditions),
+                "resolved_by": [entry.get("resolved_by") for entry in conditions.values()],
+            },
+            schema={"condition": pl.String, "resolved_by": pl.String},
+        ),
+        "measure_units": _measure_table(),
+        "admission_methods": read_definition_csv("admission_methods.csv").with_columns(
+            is_new_emergency=pl.col("is_new_emergency") == "true"
+        ),
+        "discharge_methods": read_definition_csv("discharge_methods.csv").with_columns(
+            is_death=pl.col("is_death") == "true"
+        ),
+        "acsc_conditions": read_definition_csv("acsc_conditions.csv")
+        .with_row_index("priority")
+        .cast({"priority": pl.Int32}),
+        "lifestyle_rules": read_definition_csv("lifestyle_rules.csv", value_from=pl.Float64, value_below=pl.Float64),
+    }
+
+
+def _spell_out_ranges(entry: dict[str, Any]) -> dict[str, Any]:
+    """A measure with ``from`` and ``below`` of its unit rules under names Python can use."""
+    renamed = [
+        {{"from": "value_from", "below": "value_below"}.get(key, key): value for key, value in rule.items()}
+        for rule in entry["units"]
+    ]
+    return entry | {"units": renamed}
+
+
+def _measure_table() -> pl.DataFrame:
+    """One row per measure, recorded unit and range of raw values."""
+    rows = [
+        {
+            "measure": name,
+            "recorded_unit": recorded,
+            "value_from": rule.value_from,
+            "value_below": rule.value_below,
+            "multiply": rule.multiply,
+            "add": rule.add,
+            "plausible_from": measure.plausible[0],
+            "plausible_to": measure.plausible[1],
+        }
+        for name, measure in load_measures().items()
+        for rule in measure.units
+        for recorded in rule.recorded
+    ]
+    return pl.DataFrame(rows, schema_overrides={"value_from": pl.Float64, "value_below": pl.Float64})
+
+
+def _expand(group: dict[str, Any]) -> Iterator[Feature]:
+    """The features of one group: those it lists, or one for each of its keys."""
+    shared = {name: group[name] for name in ("absent", "unit", "source", "kind", "months") if name in group}
+    for entry in group.get("features", []):
+        yield Feature(**shared | entry)
+    titles = condition_titles() | {name: measure.title for name, measure in load_measures().items()}
+    for key in group.get("keys", []):
+        title = titles.get(key, key.replace("_", " "))
+        name, description = group["keyed"].format(key=key), group["described"].format(title=title)
+        yield Feature(**shared, name=name, key=key, description=description)
+
+
+def _feature_table(as_of: dt.date) -> pl.DataFrame:
+    """One row per feature and key: feature, kind, key, window_start."""
+    rows = [
+        (feature.name, feature.kind, key, months_before(as_of, feature.months) if feature.months else None)
+        for feature in load_features().values()
+        for key in (feature.key or "").split("|")
+    ]
+    schema = {"feature": pl.String, "kind": pl.String, "key": pl.String, "window_start": pl.Date}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _programme_rules(as_of: dt.date) -> pl.DataFrame:
+    """One row per programme rule in force on the as-of date, ages turned into birth dates."""
+    dates = dict.fromkeys(
+        ["age_on", "born_from", "born_before", "counted_from", "effective_from", "effective_to"], pl.Date
+    )
+    months = ["age_from_months", "age_to_months", "dose_from_months", "inferred_age_months"]
+    days = ["interval_days", "window_days", "settled_days", "decline_valid_days", "doses"]
+    rules = read_definition_csv("programmes/programmes.csv", **dates, **dict.fromkeys([*months, *days], pl.Int32))
+    in_force = rules.filter(
+        pl.col("effective_from") <= as_of, pl.col("effective_to").is_null() | (pl.col("effective_to") > as_of)
+    )
+    age_on = pl.col("age_on").fill_null(as_of)
+    return in_force.select(
+        "programme",
+        "rule",
+        "sex",
+        "risk_group",
+        "age_from_months",
+        "interval_days",
+        "dose_from_months",
+        "doses",
+        born_by=pl.min_horizontal(_earlier(age_on, "age_from_months"), pl.col("born_before").dt.offset_by("-1d")),
+        born_from=pl.max_horizontal(_earlier(age_on, "age_to_months").dt.offset_by("1d"), pl.col("born_from")),
+        season_from=pl.when(pl.col("counted_from").is_not_null()).then(pl.col("effective_from")),
+        counted_from=pl.coalesce("counted_from", _days_before(as_of, "window_days")),
+        settled_by=_days_before(as_of, "settled_days"),
+        inferred_born_by=_earlier(pl.lit(as_of), "inferred_age_months"),
+        declined_from=pl.max_horizontal(_days_before(as_of, "decline_valid_days"), "counted_from"),
+    ).sort("programme", "rule")
+
+
+def _earlier(day: pl.Expr, months: str) -> pl.Expr:
+    """The day some months earlier, the number of months in a column; null where that is null."""
+    return day.dt.offset_by(pl.format("-{}mo", months))
+
+
+def _days_before(as_of: dt.date, days: str) -> pl.Expr:
+    """The date some days before the as-of date, the number of days in a column; null where that is null."""
+    return pl.lit(as_of).dt.offset_by(pl.format("-{}d", days))

@@ -1,0 +1,272 @@
+"""Runs the SQL over Parquet, ICB by ICB; reads, writes and checks the weekly tables. No clinical rule lives here."""
+
+import datetime as dt
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from pandera.api.dataframe.model import DataFrameModel
+from pandera.config import ValidationDepth, config_context
+from pandera.errors import SchemaErrors
+
+from data_contracts.clinical.definitions import reference_tables
+from data_contracts.registry import CONTRACTS, HISTORY, REFERENCE, WEEKLY
+from pipelines.io.queries import Query, load_query
+from pipelines.settings import Settings
+
+ROW_GROUP_ROWS = 122_880
+PART_OF_ANSWER = """
+    select answer.*
+    from answer
+    where answer.practice_code in (select part.practice_code from part)
+    order by answer.practice_code, answer.person_id
+"""
+Parameters = dict[str, dt.date | str | int]
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What one build wrote: rows by ICB, how long it took, how large it is."""
+
+    table: str
+    rows_by_icb: dict[str, int]
+    seconds: float
+    bytes: int
+
+    @property
+    def rows(self) -> int:
+        """Rows over all ICBs."""
+        return sum(self.rows_by_icb.values())
+
+
+class Warehouse:
+    """The history and the weekly tables of one workspace."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def icb_codes(self) -> list[str]:
+        """The ICBs that have registrations, sorted."""
+        return sorted(file.stem for file in (self.settings.history / "registrations").glob("*.parquet"))
+
+    def path(self, table: str, as_of: dt.date, icb: str) -> Path:
+        """Where one ICB's part of a table lies; the history does not depend on the date."""
+        if table in REFERENCE:
+            return self.settings.history / f"{table}.parquet"
+        if table in HISTORY:
+            return self.settings.history / table / f"{icb}.parquet"
+        return self.settings.tables / as_of.isoformat() / table / f"{icb}.parquet"
+
+    def build(self, name: str, as_of: dt.date) -> BuildReport:
+        """Runs one SQL file for every ICB (or once for all of them) and writes its table.
+
+        Raises:
+            FileNotFoundError: nothing has been ingested, or a table that the SQL reads has not been built.
+        """
+        query, started = load_query(name), time.perf_counter()
+        icbs = self.icb_codes()
+        if not icbs:
+            raise FileNotFoundError(f"no registrations under {self.settings.history}: ingest extracts first")
+        build = self._build_england if query.scope == "england" else self._build_by_icb
+        rows = build(query, as_of, icbs)
+        size = sum(self.path(name, as_of, icb).stat().st_size for icb in icbs)
+        return BuildReport(name, rows, time.perf_counter() - started, size)
+
+    def read(self, table: str, as_of: dt.date, icb: str | None = None) -> pl.LazyFrame:
+        """One ICB's part of a table, or all parts one after the other.
+
+        Raises:
+            FileNotFoundError: a part has not been built.
+        """
+        icbs = [icb] if icb else self.icb_codes()
+        parts = [self._existing(table, as_of, code) for code in icbs]
+        return pl.scan_parquet(list(dict.fromkeys(parts)), glob=False)
+
+    def write(self, table: str, as_of: dt.date, icb: str, frame: pl.DataFrame | pl.LazyFrame) -> Path:
+        """Writes one ICB's part of a table made in Python, in the contract's column order, and returns its path."""
+        columns = list(CONTRACTS[table].to_schema().columns)
+        target = self.path(table, as_of, icb)
+        with _aside(target) as draft:
+            frame.lazy().select(columns).collect().write_parquet(
+                draft, compression="zstd", row_group_size=ROW_GROUP_ROWS, statistics=True
+            )
+        return target
+
+    def check(self, table: str, as_of: dt.date) -> pl.DataFrame:
+        """One row per column and rule that a table breaks, with how many rows break it; never a value."""
+        parts = [_failures(CONTRACTS[table], self.read(table, as_of, icb)) for icb in self.icb_codes()]
+        failures = pl.concat([_no_failures(), *parts])
+        return failures.group_by("column", "rule").agg(rows=pl.col("rows").sum()).sort("column", "rule")
+
+    def publish_catalogue(self, as_of: dt.date) -> Path:
+        """Builds the DuckDB file that analysts open: described views over the history and one week's tables."""
+        target = self.settings.catalogue
+        with _aside(target) as draft, closing(duckdb.connect(str(draft))) as connection:
+            for table in CONTRACTS:
+                self._add_catalogue_view(connection, table, as_of)
+        return target
+
+    def _build_by_icb(self, query: Query, as_of: dt.date, icbs: list[str]) -> dict[str, int]:
+        """Rows written for each ICB, one connection an ICB."""
+        rows = {}
+        for icb in icbs:
+            with self._connection(query, as_of, [icb]) as connection:
+                parameters = self._parameters(query, as_of, icb)
+                rows[icb] = _write_query(connection, query.sql, parameters, self.path(query.name, as_of, icb))
+        return rows
+
+    def _build_england(self, query: Query, as_of: dt.date, icbs: list[str]) -> dict[str, int]:
+        """Rows written for each ICB of a query that ranks over all of them, split by the practices of each."""
+        rows = {}
+        with self._connection(query, as_of, icbs) as connection:
+            connection.sql(query.sql, params=self._parameters(query, as_of, "")).create("answer")
+            for icb in icbs:
+                connection.read_parquet(str(self._existing("people", as_of, icb))).create_view("part", replace=True)
+                rows[icb] = _write_query(connection, PART_OF_ANSWER, {}, self.path(query.name, as_of, icb))
+        return rows
+
+    @contextmanager
+    def _connection(self, query: Query, as_of: dt.date, icbs: list[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An in-memory connection that sees what the query reads and may touch this workspace only."""
+        spill = (self.settings.home / "spill").resolve()
+        spill.mkdir(parents=True, exist_ok=True)
+        limits = {
+            "memory_limit": self.settings.memory_limit,
+            "threads": self.settings.threads,
+            "temp_directory": str(spill),
+            "allowed_directories": [str(self.settings.home.resolve())],
+            "enable_external_access": False,
+            "lock_configuration": True,
+        }
+        with closing(duckdb.connect(":memory:")) as connection:
+            for name, value in limits.items():
+                connection.execute(f"set {name} = ?", [value])
+            references = reference_tables(as_of)
+            for table in query.reads:
+                if table in references:
+                    add_table(connection, table, references[table])
+                else:
+                    self._add_view(connection, query, table, as_of, icbs)
+            yield connection
+
+    def _add_view(
+        self, connection: duckdb.DuckDBPyConnection, query: Query, table: str, as_of: dt.date, icbs: Iterable[str]
+    ) -> None:
+        """A view named after a table over the parts that exist, or an empty table if none does and none need."""
+        paths = list(dict.fromkeys(self.path(table, as_of, icb).resolve() for icb in icbs))
+        found = [str(path) for path in paths if path.exists()]
+        if table in WEEKLY and table not in query.optional and len(found) < len(paths):
+            missing = next(path for path in paths if not path.exists())
+            raise FileNotFoundError(f"{query.name} reads {table}, which has not been built: no {missing}")
+        if found:
+            connection.read_parquet(found).create_view(table)
+        else:
+            add_table(connection, table, empty_table(table))
+
+    def _add_catalogue_view(self, connection: duckdb.DuckDBPyConnection, table: str, as_of: dt.date) -> None:
+        """One view over every part of a table, described; nothing if it has no part."""
+        paths = dict.fromkeys(self.path(table, as_of, icb).resolve() for icb in self.icb_codes())
+        found = [str(path) for path in paths if path.exists()]
+        if not found:
+            return
+        connection.read_parquet(found).create_view(table)
+        contract = CONTRACTS[table]
+        connection.execute(f"comment on view {table} is {_sql_text(str(contract.__doc__))}")
+        for name, column in contract.to_schema().columns.items():
+            connection.execute(f"comment on column {table}.{name} is {_sql_text(str(column.description))}")
+
+    def _existing(self, table: str, as_of: dt.date, icb: str) -> Path:
+        """The path of one part of a table.
+
+        Raises:
+            FileNotFoundError: it has not been built.
+        """
+        path = self.path(table, as_of, icb).resolve()
+        if not path.exists():
+            raise FileNotFoundError(f"{table} of {as_of} has not been built for ICB {icb}: no {path}")
+        return path
+
+    def _parameters(self, query: Query, as_of: dt.date, icb: str) -> Parameters:
+        """The values of the parameters that the query's header lists."""
+        known: Parameters = {
+            "as_of_date": as_of,
+            "icb_code": icb,
+            "places_in_england": self.settings.places_in_england,
+            "registered_in_england": self.settings.registered_in_england,
+        }
+        return {name: known[name] for name in query.parameters}
+
+
+def add_table(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    """Makes a table of a frame's rows on a connection."""
+    connection.from_arrow(frame.to_arrow()).create(name)
+
+
+def empty_table(table: str) -> pl.DataFrame:
+    """No rows, in the columns and types of a table's contract."""
+    columns = CONTRACTS[table].to_schema().columns
+    return pl.DataFrame(schema={name: column.dtype.type for name, column in columns.items()})
+
+
+def _write_query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters, target: Path) -> int:
+    """Rows written: the answer of one query as one Parquet file, in the query's order."""
+    with _aside(target) as draft:
+        connection.sql(sql, params=parameters or None).write_parquet(
+            str(draft), compression="zstd", row_group_size=ROW_GROUP_ROWS
+        )
+        return int(pl.scan_parquet(draft).select(pl.len()).collect().item())
+
+
+@contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """A path beside the target to write to; synced and renamed over the target when the block ends well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        yield draft.resolve()
+        _sync(draft)
+        draft.replace(target)
+        _sync(target.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Forces a file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failures(contract: type[DataFrameModel], frame: pl.LazyFrame) -> pl.DataFrame:
+    """One row per column and rule that a frame breaks. Pandera's own message holds values, so it goes no further."""
+    # Without the depth Pandera checks a lazy frame's schema only.
+    with config_context(validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+        try:
+            contract.validate(frame.collect(), lazy=True)
+        except SchemaErrors as errors:
+            cases: pl.DataFrame = errors.failure_cases
+            return cases.select(
+                column=pl.col("column").cast(pl.String).fill_null("(table)"),
+                rule=pl.col("check").cast(pl.String).fill_null("(schema)"),
+                rows=pl.lit(1, dtype=pl.Int64),
+            )
+    return _no_failures()
+
+
+def _no_failures() -> pl.DataFrame:
+    """The empty answer of a check."""
+    return pl.DataFrame(schema={"column": pl.String, "rule": pl.String, "rows": pl.Int64})
+
+
+def _sql_text(value: str) -> str:
+    """A quoted SQL string."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,29 @@
+-- makes: conditions, what is on each person's GP record
+-- reads: people, events, codelists, condition_list
+-- parameters: as_of_date
+-- grain: one row per person and condition
+with condition_codes as (
+    select
+        codelists.codelist as condition,
+        codelists.concept_id
+    from codelists
+    inner join condition_list on codelists.codelist = condition_list.condition
+)
+
+select
+    people.person_id,
+    condition_codes.condition,
+    min(events.event_date) as first_date,
+    max(events.event_date) as latest_date
+from events
+inner join condition_codes on events.concept_id = condition_codes.concept_id
+inner join people
+    on
+        events.person_id = people.person_id
+        and events.practice_code = people.practice_code
+where
+    events.entered_date < $as_of_date
+    and events.event_date < $as_of_date
+    and events.event_date >= people.birth_date
+group by people.person_id, condition_codes.condition
+order by people.person_id, condition_codes.condition

@@ -1,0 +1,244 @@
+-- makes: person_features, the features of features.yaml, long and sparse
+-- reads: people, conditions, measurements, avoidable_admissions, spells, emergency_attendances, contacts, medications, features, condition_list, ethnic_categories, admission_methods, codelists
+-- parameters: as_of_date
+-- grain: one row per person and feature that has a value
+with person_values as (
+    select
+        people.person_id,
+        features.feature,
+        case features.kind when 'age' then people.age_years else people.imd_decile end as value
+    from people
+    cross join features
+    where
+        features.kind = 'age'
+        or (features.kind = 'imd_decile' and people.imd_decile is not null)
+),
+
+person_groups as (
+    select
+        people.person_id,
+        features.feature
+    from people
+    inner join features on people.sex = features.key and features.kind = 'sex'
+    union all
+    select
+        people.person_id,
+        features.feature
+    from people
+    inner join ethnic_categories on people.ethnic_group = ethnic_categories.ethnic_group
+    inner join features on ethnic_categories.census_group = features.key and features.kind = 'census_group'
+),
+
+-- A condition counts unless resolved on or after its latest diagnosis.
+unresolved as (
+    select
+        conditions.person_id,
+        conditions.condition
+    from conditions
+    inner join condition_list on conditions.condition = condition_list.condition
+    left join conditions as resolutions
+        on
+            conditions.person_id = resolutions.person_id
+            and condition_list.resolved_by = resolutions.condition
+            and conditions.latest_date <= resolutions.latest_date
+    where resolutions.person_id is null
+),
+
+condition_values as (
+    select
+        unresolved.person_id,
+        features.feature,
+        count(*) as value
+    from unresolved
+    inner join features on unresolved.condition = features.key and features.kind in ('condition', 'condition_count')
+    group by unresolved.person_id, features.feature
+),
+
+measurement_values as (
+    select
+        measurements.person_id,
+        features.feature,
+        case features.kind
+            when 'measurement' then measurements.value
+            when 'measurement_days' then date_diff('day', measurements.measured_date, $as_of_date)
+            else greatest(measurements.value, measurements.previous_value)
+        end as value
+    from measurements
+    inner join features
+        on
+            measurements.measure = features.key
+            and features.kind in ('measurement', 'measurement_days', 'best_of_last_two')
+),
+
+known_spells as (
+    select
+        spells.person_id,
+        spells.admitted_date,
+        spells.discharged_date,
+        case when admission_methods.is_new_emergency then 'emergency_admissions' else 'other_admissions' end as kind
+    from spells
+    inner join people on spells.person_id = people.person_id
+    inner join admission_methods on spells.admission_method = admission_methods.admission_method
+    where
+        spells.admitted_date < $as_of_date
+        and spells.entered_date < $as_of_date
+),
+
+spell_values as (
+    select
+        known_spells.person_id,
+        features.feature,
+        count(*) as value
+    from known_spells
+    inner join features
+        on
+            known_spells.kind = features.kind
+            and known_spells.admitted_date >= features.window_start
+    group by known_spells.person_id, features.feature
+),
+
+bed_day_values as (
+    select
+        known_spells.person_id,
+        features.feature,
+        sum(date_diff('day', known_spells.admitted_date, known_spells.discharged_date)) as value
+    from known_spells
+    inner join features
+        on
+            features.kind = 'emergency_bed_days'
+            and known_spells.admitted_date >= features.window_start
+    where
+        known_spells.kind = 'emergency_admissions'
+        and known_spells.discharged_date >= known_spells.admitted_date
+        and known_spells.discharged_date < $as_of_date
+    group by known_spells.person_id, features.feature
+),
+
+avoidable_values as (
+    select
+        avoidable_admissions.person_id,
+        features.feature,
+        count(*) as value
+    from avoidable_admissions
+    inner join people on avoidable_admissions.person_id = people.person_id
+    inner join features
+        on
+            features.kind = 'avoidable_admissions'
+            and avoidable_admissions.admitted_date >= features.window_start
+    group by avoidable_admissions.person_id, features.feature
+),
+
+attendance_values as (
+    select
+        emergency_attendances.person_id,
+        features.feature,
+        count(*) as value
+    from emergency_attendances
+    inner join people on emergency_attendances.person_id = people.person_id
+    inner join features
+        on
+            features.kind = 'ed_attendances'
+            and emergency_attendances.arrived_date >= features.window_start
+    where
+        emergency_attendances.arrived_date < $as_of_date
+        and emergency_attendances.entered_date < $as_of_date
+    group by emergency_attendances.person_id, features.feature
+),
+
+contact_values as (
+    select
+        contacts.person_id,
+        features.feature,
+        count(*) as value
+    from contacts
+    inner join people
+        on
+            contacts.person_id = people.person_id
+            and contacts.practice_code = people.practice_code
+    inner join features
+        on
+            contacts.contact_kind = features.key
+            and features.kind = 'contacts'
+            and contacts.contact_date >= features.window_start
+    where contacts.contact_date < $as_of_date
+    group by contacts.person_id, features.feature
+),
+
+known_issues as (
+    select
+        medications.person_id,
+        medications.product_id,
+        medications.issued_date
+    from medications
+    inner join people
+        on
+            medications.person_id = people.person_id
+            and medications.practice_code = people.practice_code
+    where
+        medications.issued_date < $as_of_date
+        and medications.entered_date < $as_of_date
+        and medications.issued_date >= (
+            select min(features.window_start)
+            from features
+            where features.kind in ('medicine_products', 'medicine_issues')
+        )
+),
+
+product_values as (
+    select
+        known_issues.person_id,
+        features.feature,
+        count(distinct known_issues.product_id) as value
+    from known_issues
+    inner join features
+        on
+            features.kind = 'medicine_products'
+            and known_issues.issued_date >= features.window_start
+    group by known_issues.person_id, features.feature
+),
+
+issue_values as (
+    select
+        known_issues.person_id,
+        features.feature,
+        count(*) as value
+    from known_issues
+    inner join codelists on known_issues.product_id = codelists.concept_id
+    inner join features
+        on
+            codelists.codelist = features.key
+            and features.kind = 'medicine_issues'
+            and known_issues.issued_date >= features.window_start
+    group by known_issues.person_id, features.feature
+),
+
+together as (
+    select person_values.person_id, person_values.feature, person_values.value from person_values
+    union all
+    select person_groups.person_id, person_groups.feature, 1 as value from person_groups
+    union all
+    select condition_values.person_id, condition_values.feature, condition_values.value from condition_values
+    union all
+    select measurement_values.person_id, measurement_values.feature, measurement_values.value from measurement_values
+    union all
+    select spell_values.person_id, spell_values.feature, spell_values.value from spell_values
+    union all
+    select bed_day_values.person_id, bed_day_values.feature, bed_day_values.value from bed_day_values
+    union all
+    select avoidable_values.person_id, avoidable_values.feature, avoidable_values.value from avoidable_values
+    union all
+    select attendance_values.person_id, attendance_values.feature, attendance_values.value from attendance_values
+    union all
+    select contact_values.person_id, contact_values.feature, contact_values.value from contact_values
+    union all
+    select product_values.person_id, product_values.feature, product_values.value from product_values
+    union all
+    select issue_values.person_id, issue_values.feature, issue_values.value from issue_values
+)
+
+select
+    together.person_id,
+    together.feature,
+    cast(together.value as double) as value
+from together
+order by together.person_id, together.feature

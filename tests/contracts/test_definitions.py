@@ -1,0 +1,152 @@
+"""Clinical definitions: provenance of every file, and that each refers only to what exists."""
+
+import datetime as dt
+from itertools import pairwise
+
+import pytest
+
+from data_contracts.clinical.definitions import (
+    CLINICAL,
+    PROGRAMME_ROLES,
+    condition_titles,
+    ethnic_groups,
+    load_features,
+    load_measures,
+    load_provenance,
+    months_before,
+    programme_tables,
+    read_definition,
+    read_definition_csv,
+    reference_tables,
+)
+from data_contracts.codelists import (
+    CODELISTS,
+    codes_of,
+    is_valid_sctid,
+    load_codelists,
+)
+from data_contracts.codelists import (
+    load_provenance as codelist_files,
+)
+from tests.lib.tables import AS_OF
+
+CODELIST_NAMES = set(load_codelists()["codelist"])
+
+
+def test_every_codelist_file_has_provenance() -> None:
+    files = {file.name for file in CODELISTS.iterdir() if file.name.endswith(".csv")}
+    assert files == {entry.file for entry in codelist_files()}
+
+
+def test_every_named_definition_file_exists() -> None:
+    missing = [name for name in load_provenance() if not CLINICAL.joinpath(*name.split("/")).is_file()]
+    assert missing == []
+
+
+def test_definition_without_provenance_does_not_load() -> None:
+    with pytest.raises(ValueError, match=r"add it to provenance\.yaml"):
+        read_definition("unheard_of.csv")
+
+
+def test_check_digit_catches_a_wrong_last_digit() -> None:
+    assert is_valid_sctid("22298006")
+    assert not any(is_valid_sctid(code) for code in ["22298007", "2229800", "12345", "", "abc456789", "²²298006"])
+
+
+def test_first_code_of_a_codelist_keeps_the_order_of_the_file() -> None:
+    assert codes_of("smoking_current")[0] == 77176002
+    with pytest.raises(ValueError, match="no codelist named"):
+        codes_of("unheard_of")
+
+
+def test_condition_names_and_their_resolutions_are_codelists() -> None:
+    conditions = reference_tables(AS_OF)["condition_list"]
+    assert set(conditions["condition"]) | set(conditions["resolved_by"].drop_nulls()) <= CODELIST_NAMES
+
+
+def test_every_measure_has_a_codelist_and_a_range() -> None:
+    assert set(load_measures()) <= CODELIST_NAMES
+    assert all(measure.plausible[0] < measure.plausible[1] for measure in load_measures().values())
+
+
+def test_every_measure_reads_its_own_unit_as_it_is() -> None:
+    own = {
+        name
+        for name, measure in load_measures().items()
+        for rule in measure.units
+        if (measure.unit.lower() in rule.recorded) and (rule.multiply, rule.add) == (1, 0)
+    }
+    assert own == set(load_measures())
+
+
+def test_unit_rules_of_one_measure_do_not_overlap() -> None:
+    for measure in load_measures().values():
+        for unit in {unit for rule in measure.units for unit in rule.recorded}:
+            ranges = sorted(
+                (rule.value_from or -1e9, rule.value_below or 1e9) for rule in measure.units if unit in rule.recorded
+            )
+            assert all(upper <= lower for (_, upper), (lower, _) in pairwise(ranges))
+
+
+def test_features_refer_to_definitions_that_exist() -> None:
+    known = {
+        "condition": set(condition_titles()),
+        "condition_count": set(condition_titles()),
+        "measurement": set(load_measures()),
+        "measurement_days": set(load_measures()),
+        "best_of_last_two": set(load_measures()),
+        "medicine_issues": CODELIST_NAMES,
+    }
+    strange = [
+        feature.name
+        for feature in load_features().values()
+        for key in (feature.key or "").split("|")
+        if feature.kind in known and key not in known[feature.kind]
+    ]
+    assert strange == []
+
+
+def test_feature_names_say_their_lookback() -> None:
+    wrong = [
+        feature.name
+        for feature in load_features().values()
+        if feature.months and not feature.name.endswith(f"_{feature.months}m")
+    ]
+    assert wrong == []
+
+
+def test_every_ethnic_category_has_a_concept() -> None:
+    assert set(ethnic_groups()["ethnic_group"]) == set(reference_tables(AS_OF)["ethnic_categories"]["ethnic_group"])
+
+
+def test_every_programme_has_a_codelist_of_what_was_done() -> None:
+    prefixes = set(read_definition_csv("programmes/programmes.csv")["codelist_prefix"])
+    assert {f"{prefix}_done" for prefix in prefixes} <= CODELIST_NAMES
+    assert set(programme_tables(AS_OF)["programme_codelists"]["role"]) == set(PROGRAMME_ROLES)
+
+
+def test_risk_groups_are_conditions() -> None:
+    assert set(programme_tables(AS_OF)["risk_groups"]["codelist"]) <= set(condition_titles())
+
+
+def test_bowel_screening_counts_liquid_test_results_but_never_the_bare_observable() -> None:
+    done = codes_of("bowel_screening_done")
+    assert {1101361000000103, 1101371000000105} <= set(done)
+    assert 368481000000103 not in done
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "expected"),
+    [
+        (dt.date(2026, 11, 16), 12, dt.date(2025, 11, 16)),
+        (dt.date(2026, 3, 31), 1, dt.date(2026, 2, 28)),
+        (dt.date(2028, 2, 29), 12, dt.date(2027, 2, 28)),
+    ],
+)
+def test_months_before_stays_within_the_month(day: dt.date, months: int, expected: dt.date) -> None:
+    assert months_before(day, months) == expected
+
+
+def test_rules_of_another_season_are_not_in_force() -> None:
+    assert "flu" in set(programme_tables(dt.date(2026, 11, 16))["programmes"]["programme"])
+    assert "flu" not in set(programme_tables(dt.date(2026, 7, 6))["programmes"]["programme"])
