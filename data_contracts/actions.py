@@ -1,0 +1,108 @@
+"""Loads actions.yaml: what a practice list may say, how long it is and what a practice can answer."""
+
+import datetime as dt
+from functools import cache
+from importlib.resources import files
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+ACTIONS = files("data_contracts.clinical") / "actions.yaml"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CohortRule(_Entry):
+    """One cohort that can put people on a list."""
+
+    name: str
+    title: str
+    slots_per_thousand: float = Field(ge=0)
+    action: str
+
+
+class Phrase(_Entry):
+    """A text with placeholders; ``one`` replaces it when the number is 1, ``undated`` when there is no date."""
+
+    text: str
+    one: str | None = None
+    undated: str | None = None
+    scale: float = 1.0
+
+
+class GradePhrase(_Entry):
+    """How a gap in a programme is known."""
+
+    name: str
+    text: str
+    undated: str
+
+
+class Programme(_Entry):
+    """A screening or immunisation programme in plain words."""
+
+    title: str
+    action: str
+
+
+class Flag(_Entry):
+    """A lifestyle flag: its text, the columns that fill it and what to offer."""
+
+    text: str
+    undated: str
+    value: str | None = None
+    second: str | None = None
+    date: str
+    action: str
+
+
+class SensitiveSet(_Entry):
+    """A set of conditions that no list shows."""
+
+    name: str
+    refset: str | None
+
+
+class Actions(_Entry):
+    """Everything in actions.yaml."""
+
+    source: str
+    version: str
+    licence: str
+    reviewer: str
+    effective_from: dt.date
+    effective_to: dt.date | None = None
+    cohorts: tuple[CohortRule, ...]
+    tie_rule: str
+    scores: dict[str, Phrase]
+    shown_score_parts: int
+    features: dict[str, Phrase]
+    condition_text: str
+    condition_text_undated: str
+    conditions: dict[str, str]
+    grades: tuple[GradePhrase, ...]
+    invited: Phrase
+    programmes: dict[str, Programme]
+    flags: dict[str, Flag]
+    sensitive: tuple[SensitiveSet, ...]
+    decisions: tuple[str, ...]
+    intended_use: str
+    not_for: tuple[str, ...]
+    contact: str
+
+    def is_sensitive(self, name: str) -> bool:
+        """True if a condition or feature of this name must never be shown."""
+        bare = name.removeprefix("has_").removeprefix("is_")
+        return any(bare.startswith(entry.name) for entry in self.sensitive)
+
+
+@cache
+def load_actions() -> Actions:
+    """The texts, actions and places that ship.
+
+    Raises:
+        pydantic.ValidationError: an entry is missing, misspelt or of the wrong type.
+    """
+    return Actions.model_validate(yaml.safe_load(ACTIONS.read_text("utf-8")))

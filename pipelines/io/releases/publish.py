@@ -1,0 +1,300 @@
+"""Writes one release aside, syncs it and makes it visible by one rename; a crash leaves the old one whole."""
+
+import datetime as dt
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from data_contracts.actions import load_actions
+from data_contracts.tables.release import RELEASED
+from pipelines.io.releases.files import cohort_files, write_parquet
+from pipelines.io.releases.gate import Allowed, decide_allowed, read_national_answer
+from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_dictionary, describe_file, write_manifest
+from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, code_version
+from pipelines.io.releases.summary import IcbWeek, write_summary
+from pipelines.io.releases.workbook import PracticeList, printable_rows, write_csv, write_workbook
+from pipelines.settings import Settings
+from pipelines.steps.disclosure import (
+    mask_rare,
+    pseudonyms,
+    quasi_identifiers,
+    recipient_key,
+    reportable_non_responders,
+    round_count,
+    smallest_group,
+)
+from pipelines.steps.lists import share_places
+
+TABLES = [
+    "people",
+    "target_lists",
+    "complex_care",
+    "non_responders",
+    "lifestyle_risk",
+    "lifestyle_flags",
+    "risk_scores",
+]
+
+
+def write_release(settings: Settings, as_of: dt.date, *, options: ReleaseOptions | None = None) -> Path:
+    """The folder of the release of one week: releases/DATE, whole and visible, with releases/latest moved to it.
+
+    The same inputs give the same bytes. Readers see the old release or the new one, never a mixture.
+
+    Raises:
+        ReleaseRefusedError: tables or the opt-out answer are missing or stale; nothing changes then.
+    """
+    options = options or ReleaseOptions()
+    aside = settings.releases / f".writing-{as_of.isoformat()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    manifest = _Writer(settings, as_of, options, aside).write()
+    sync_tree(aside)
+    return make_visible(
+        settings.releases, aside, as_of=as_of, name=describe_file(aside, manifest, rows=None).sha256[:12]
+    )
+
+
+@dataclass(frozen=True)
+class _Icb:
+    """One ICB's part of a release, read and gated."""
+
+    code: str
+    tables: dict[str, pl.DataFrame]
+    allowed: Allowed
+    practices: pl.DataFrame
+    entered: pl.DataFrame
+    """One row per practice: practice_code, data_until."""
+
+
+class _Writer:
+    """Writes every file of one release into a folder and keeps their entries for the manifest."""
+
+    def __init__(self, settings: Settings, as_of: dt.date, options: ReleaseOptions, root: Path) -> None:
+        self.settings, self.as_of, self.options, self.root = settings, as_of, options, root
+        self.rules = load_actions()
+        self.files: list[FileEntry] = []
+        self.groups: dict[str, int | None] = {}
+        self.until: dict[str, str | None] = {}
+        self.models: set[str] = set()
+        self.left_out = {"type_1_opt_out": 0, "national_opt_out": 0, "not_registered_at_the_practice_now": 0}
+
+    def write(self) -> Path:
+        """Writes all files, the manifest last, and returns the manifest's path."""
+        answer = read_national_answer(self.settings, as_of=self.as_of, options=self.options)
+        key = read_key(self.settings)
+        for code in self._icb_codes():
+            icb = self._read(code, answer)
+            self._write_icb(icb, key=key)
+            self._write_practices(icb)
+        return write_manifest(self.root, self.files, self._facts())
+
+    def _icb_codes(self) -> list[str]:
+        folder = self.settings.tables / self.as_of.isoformat() / "target_lists"
+        codes = sorted(path.stem for path in folder.glob("*.parquet"))
+        if not codes:
+            raise ReleaseRefusedError(
+                f"no target lists for {self.as_of}: expected {folder}/<icb_code>.parquet; "
+                f"run `casefinder run --as-of {self.as_of}` first"
+            )
+        return codes
+
+    def _table(self, name: str, code: str) -> pl.DataFrame:
+        path = self.settings.tables / self.as_of.isoformat() / name / f"{code}.parquet"
+        if not path.is_file():
+            raise ReleaseRefusedError(f"{name} of {code} is missing: expected {path}; run the week again")
+        return pl.read_parquet(path)
+
+    def _read(self, code: str, answer: pl.DataFrame | None) -> _Icb:
+        tables = {name: self._table(name, code) for name in TABLES}
+        allowed = decide_allowed(self.settings, tables["people"], answer, icb=code, options=self.options)
+        practices = pl.read_parquet(self.settings.history / "practices.parquet").filter(pl.col("icb_code") == code)
+        self.models |= set(tables["risk_scores"]["model_version"].drop_nulls().unique())
+        self.left_out["type_1_opt_out"] += tables["people"].height - allowed.practice_lists.height
+        self.left_out["national_opt_out"] += allowed.practice_lists.height - allowed.icb_files.height
+        return _Icb(code, tables, allowed, practices, read_entered(self.settings, code, as_of=self.as_of))
+
+    def _write_icb(self, icb: _Icb, *, key: bytes) -> None:
+        folder = self.root / "icb" / icb.code
+        folder.mkdir(parents=True)
+        may_leave = {
+            name: table.join(icb.allowed.icb_files, on="person_id", how="semi") for name, table in icb.tables.items()
+        }
+        may_leave["non_responders"] = reportable_non_responders(may_leave["non_responders"])
+        cohorts = [may_leave[name]["person_id"] for name in RELEASED]
+        masked = mask_rare(quasi_identifiers(may_leave["people"]), cohorts, smallest=self.options.smallest_group)
+        names = pseudonyms(
+            pl.concat(cohorts), key=recipient_key(key, icb_code=icb.code, scheme=self.options.pseudonym_scheme)
+        )
+        made = cohort_files(may_leave, masked=masked, names=names)
+        for name, frame in made.items():
+            RELEASED[name].validate(frame)
+            path = folder / f"{name}.parquet"
+            write_parquet(
+                frame, path, as_of=self.as_of, facts={"casefinder.cohort": name, "casefinder.icb": icb.code}
+            )
+            self._add(path, rows=frame.height)
+        self.groups[icb.code] = min(
+            filter(None, (smallest_group(frame.unique("pseudonym")) for frame in made.values())), default=None
+        )
+        self._write_pages(icb, folder)
+
+    def _write_pages(self, icb: _Icb, folder: Path) -> None:
+        dictionary = folder / "data_dictionary.csv"
+        words = data_dictionary()
+        dictionary.write_bytes(words.write_csv().encode("utf-8"))
+        self._add(dictionary, rows=words.height)
+        until = icb.entered["data_until"].max()
+        self.until[icb.code] = until.isoformat() if isinstance(until, dt.date) else None
+        names = icb.practices["icb_name"].drop_nulls()
+        week = IcbWeek(
+            icb_code=icb.code,
+            icb_name=names[0] if len(names) else icb.code,
+            as_of=self.as_of,
+            data_until=until if isinstance(until, dt.date) else None,
+            model_versions=tuple(sorted(icb.tables["risk_scores"]["model_version"].drop_nulls().unique())),
+            people=icb.tables["people"],
+            practices=icb.practices,
+            target_lists=icb.tables["target_lists"],
+            complex_care=icb.tables["complex_care"],
+            non_responders=icb.tables["non_responders"],
+            lifestyle_risk=icb.tables["lifestyle_risk"],
+        )
+        write_summary(week, folder / "summary.html", rules=self.rules)
+        self._add(folder / "summary.html", rows=None)
+
+    def _write_practices(self, icb: _Icb) -> None:
+        allowed = icb.tables["target_lists"].join(icb.allowed.practice_lists, on="person_id", how="semi")
+        store = self.settings.identity / "people" / f"{icb.code}.parquet"
+        numbers = pl.read_parquet(store, columns=["person_id", "practice_code", "nhs_number"]).unique()
+        listed = allowed.join(numbers, on=["person_id", "practice_code"], how="inner", validate="1:1")
+        self.left_out["not_registered_at_the_practice_now"] += allowed.height - listed.height
+        places = share_places(icb.tables["people"].lazy(), rules=self.rules)
+        for (practice,), rows in listed.sort("practice_code", "rank").group_by("practice_code", maintain_order=True):
+            self._write_practice(self._practice_list(icb, str(practice), rows, places))
+
+    def _practice_list(self, icb: _Icb, practice: str, rows: pl.DataFrame, places: pl.DataFrame) -> PracticeList:
+        here = pl.col("practice_code") == practice
+        names = icb.practices.filter(here)["practice_name"]
+        until = icb.entered.filter(here)["data_until"]
+        return PracticeList(
+            practice_code=practice,
+            practice_name=names[0] if len(names) else "Practice",
+            as_of=self.as_of,
+            data_until=until[0] if len(until) else None,
+            registered=icb.tables["people"].filter(here).height,
+            places=int(places.filter(here)["places"].sum()),
+            rows=printable_rows(rows, rules=self.rules),
+        )
+
+    def _write_practice(self, sheet: PracticeList) -> None:
+        folder = self.root / "practices" / sheet.practice_code
+        folder.mkdir(parents=True, mode=0o700)
+        write_workbook(sheet, folder / "target_list.xlsx", rules=self.rules)
+        write_csv(sheet, folder / "target_list.csv")
+        for name in ["target_list.xlsx", "target_list.csv"]:
+            self._add(folder / name, rows=sheet.rows.height)
+
+    def _add(self, path: Path, *, rows: int | None) -> None:
+        self.files.append(describe_file(self.root, path, rows=rows))
+
+    def _facts(self) -> ReleaseFacts:
+        hidden = pl.DataFrame({"rule": list(self.left_out), "people": list(self.left_out.values())})
+        rounded = hidden.with_columns(round_count(pl.col("people"))).rows()
+        return ReleaseFacts(
+            as_of_date=self.as_of.isoformat(),
+            code_version=code_version(),
+            model_versions=sorted(self.models),
+            pseudonym_scheme=self.options.pseudonym_scheme,
+            national_opt_out=self.options.national_opt_out,
+            data_until=self.until,
+            smallest_group=self.groups,
+            left_out=dict(rounded),
+        )
+
+
+def read_key(settings: Settings) -> bytes:
+    """The secret from which every recipient's key is derived.
+
+    Raises:
+        ReleaseRefusedError: there is no key; pseudonyms are never made without one.
+    """
+    if not settings.key_file.is_file():
+        raise ReleaseRefusedError(f"no pseudonym key: expected {settings.key_file}")
+    return bytes.fromhex(settings.key_file.read_text("ascii").strip())
+
+
+def read_entered(settings: Settings, icb: str, *, as_of: dt.date) -> pl.DataFrame:
+    """One row per practice: the day of the latest entry in its records before the as-of date."""
+    return (
+        pl.scan_parquet(settings.history / "events" / f"{icb}.parquet")
+        .filter(pl.col("entered_date") < as_of)
+        .group_by("practice_code")
+        .agg(data_until=pl.col("entered_date").max())
+        .sort("practice_code")
+        .collect()
+    )
+
+
+def sync_tree(root: Path) -> None:
+    """Returns once every file and folder under the root is on disk."""
+    for path in [*root.rglob("*"), root]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def make_visible(releases: Path, aside: Path, *, as_of: dt.date, name: str) -> Path:
+    """The visible folder: a link, switched by one rename, to the build that was written aside.
+
+    Builds are named by their content. The build that was visible before stays, so that its readers can finish;
+    older ones of the same date go.
+    """
+    date = as_of.isoformat()
+    builds = releases / ".builds"
+    builds.mkdir(exist_ok=True)
+    build = builds / f"{date}-{name}"
+    if build.exists():
+        shutil.rmtree(aside)
+    else:
+        aside.rename(build)
+    visible = releases / date
+    before = visible.resolve() if visible.is_symlink() else None
+    _link(visible, Path(".builds") / build.name)
+    latest = max(path.name for path in releases.iterdir() if _is_date(path.name))
+    _link(releases / "latest", Path(latest))
+    _sync_folder(builds)
+    _sync_folder(releases)
+    for old in builds.glob(f"{date}-*"):
+        if old not in (build, before):
+            shutil.rmtree(old)
+    return visible
+
+
+def _link(link: Path, target: Path) -> None:
+    """Points the link at the target by one rename, so that it always points somewhere whole."""
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target, target_is_directory=True)
+    new.replace(link)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_date(name: str) -> bool:
+    try:
+        dt.date.fromisoformat(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,132 @@
+"""Makes people and counts safe to hand to an ICB: pseudonyms, bands, months, masking, rounding."""
+
+import hashlib
+import hmac
+
+import polars as pl
+
+from data_contracts.tables.release import AGE_BANDS, QUASI_IDENTIFIERS, RELEASED_STATES, WIDE_AGE_BANDS
+
+HIDDEN_AT_MOST = 7
+ROUNDED_TO = 5
+_BAND_STARTS = [5, 16, 25, 35, 45, 55, 65, 75, 85]
+_WIDE_BAND_STARTS = [16, 65]
+_LAST_LEVEL = 5
+_LETTERS = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")
+
+
+def recipient_key(key: bytes, *, icb_code: str, scheme: str) -> bytes:
+    """The key that makes one ICB's pseudonyms, derived from the secret key; another scheme gives others."""
+    return hmac.new(key, f"pseudonyms for {icb_code}, scheme {scheme}".encode(), hashlib.sha256).digest()
+
+
+def pseudonyms(person_ids: pl.Series, *, key: bytes) -> pl.DataFrame:
+    """One row per distinct person: person_id, pseudonym (HMAC-SHA-256 cut to 128 bits, 32 letters).
+
+    Letters only, so that no pseudonym can be taken for an NHS number.
+    """
+    distinct = person_ids.unique().sort()
+    keyed = hmac.new(key, digestmod=hashlib.sha256)
+    made = [_pseudonym(keyed.copy(), person) for person in distinct]
+    return pl.DataFrame({"person_id": distinct, "pseudonym": pl.Series(made, dtype=pl.String)})
+
+
+def _pseudonym(keyed: hmac.HMAC, person_id: int) -> str:
+    keyed.update(person_id.to_bytes(8, "big"))
+    return keyed.hexdigest()[:32].translate(_LETTERS)
+
+
+def quasi_identifiers(people: pl.DataFrame) -> pl.DataFrame:
+    """One row per person: person_id and the quasi-identifiers as an ICB may see them before any is masked."""
+    return people.select(
+        "person_id",
+        "practice_code",
+        "sex",
+        age_band=_band(_BAND_STARTS, AGE_BANDS),
+        wide_age_band=_band(_WIDE_BAND_STARTS, WIDE_AGE_BANDS),
+        deprivation_fifth=((pl.col("imd_decile") + 1) // 2).cast(pl.Int8),
+    )
+
+
+def _band(starts: list[int], labels: list[str]) -> pl.Expr:
+    """The label of the band in which an age falls; each band but the first begins at one of the starts."""
+    number = pl.sum_horizontal((pl.col("age_years") >= start).cast(pl.Int64) for start in starts)
+    return number.replace_strict(dict(enumerate(labels)), return_dtype=pl.String)
+
+
+def mask_rare(known: pl.DataFrame, cohorts: list[pl.Series], *, smallest: int) -> pl.DataFrame:
+    """One row per person: the quasi-identifiers, masked until each combination is shared in every cohort.
+
+    A person is masked alike in all cohorts, since one pseudonym joins them. Deprivation goes first, then the age
+    band is widened, then sex, age band and practice go. Wholly masked people match everyone.
+
+    Args:
+        known: what quasi_identifiers returns.
+        cohorts: the person ids of each cohort.
+        smallest: how many people must share a combination.
+    """
+    levels = known.with_columns(level=pl.lit(0, dtype=pl.Int8))
+    while (rare := _rare(levels, cohorts, smallest=smallest)).height:
+        is_rare = pl.col("person_id").is_in(rare["person_id"].implode())
+        levels = levels.with_columns(level=pl.col("level") + is_rare.cast(pl.Int8))
+    return _masked(levels).select("person_id", *QUASI_IDENTIFIERS)
+
+
+def _rare(levels: pl.DataFrame, cohorts: list[pl.Series], *, smallest: int) -> pl.DataFrame:
+    """People who in some cohort share what is shown of them with too few others."""
+    shown = _masked(levels).filter(pl.col("level") < _LAST_LEVEL)
+    found = [
+        shown.join(pl.DataFrame({"person_id": members.unique()}), on="person_id", how="semi")
+        .filter(pl.len().over(QUASI_IDENTIFIERS) < smallest)
+        .select("person_id")
+        for members in cohorts
+    ]
+    return pl.concat(found).unique()
+
+
+def _masked(levels: pl.DataFrame) -> pl.DataFrame:
+    """The quasi-identifiers as each person's level shows them."""
+    level = pl.col("level")
+    return levels.with_columns(
+        deprivation_fifth=pl.when(level < 1).then("deprivation_fifth"),
+        age_band=pl.when(level < 2).then("age_band").when(level < 4).then("wide_age_band"),
+        sex=pl.when(level < 3).then("sex"),
+        practice_code=pl.when(level < _LAST_LEVEL).then("practice_code"),
+    )
+
+
+def smallest_group(people: pl.DataFrame) -> int | None:
+    """The fewest people who share a combination of which anything is shown; None if nothing is."""
+    shown = people.filter(~pl.all_horizontal(pl.col(QUASI_IDENTIFIERS).is_null()))
+    sizes = shown.group_by(QUASI_IDENTIFIERS).len()["len"]
+    return None if sizes.is_empty() else int(sizes.to_numpy().min())
+
+
+def months(*columns: str) -> list[pl.Expr]:
+    """The date columns as year and month in text, each under its name with _date replaced by _month."""
+    return [pl.col(column).dt.strftime("%Y-%m").alias(f"{column.removesuffix('_date')}_month") for column in columns]
+
+
+def reportable_non_responders(non_responders: pl.DataFrame) -> pl.DataFrame:
+    """The rows that an ICB receives: overdue, declined and unsuitable; the up to date and not eligible stay."""
+    return non_responders.filter(pl.col("state").is_in(RELEASED_STATES))
+
+
+def round_count(count: pl.Expr) -> pl.Expr:
+    """Counts of 7 or fewer hidden (null), the rest rounded to the nearest 5."""
+    rounded = ((count + ROUNDED_TO // 2) // ROUNDED_TO * ROUNDED_TO).cast(pl.Int64)
+    return pl.when(count > HIDDEN_AT_MOST).then(rounded)
+
+
+def safe_counts(people: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """One row per combination of ``by``: people, hidden (null) or rounded. The only way a count leaves."""
+    return people.group_by(by).agg(people=pl.len()).with_columns(people=round_count(pl.col("people"))).sort(by)
+
+
+def safe_rates(part: pl.DataFrame, whole: pl.DataFrame, *, by: list[str], per: int) -> pl.DataFrame:
+    """One row per combination of ``by``: people per so many, from rounded counts; null where either is hidden."""
+    return (
+        whole.join(part, on=by, how="left", validate="1:1", nulls_equal=True, suffix="_part")
+        .with_columns(rate=(pl.col("people_part") * per / pl.col("people")).round(1))
+        .sort(by)
+    )

@@ -1,0 +1,212 @@
+"""Turns cohorts into each practice's weekly list: who gets a place, in what order, why, and what changed."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import polars as pl
+
+from data_contracts.actions import Actions
+from pipelines.steps.reasons import ReasonTables, suggest_actions, word_reasons
+
+TIES = ["gaps", "best_grade", "first_due", "birth_date"]
+"""Columns that order the non-responders, as the published tie rule in actions.yaml says."""
+
+
+@dataclass(frozen=True)
+class WeeklyTables:
+    """The tables of one week and one ICB that lists are made from, as in data_contracts.tables.weekly."""
+
+    people: pl.LazyFrame
+    complex_care: pl.LazyFrame
+    non_responders: pl.LazyFrame
+    lifestyle_risk: pl.LazyFrame
+    risk_scores: pl.LazyFrame
+    lifestyle_flags: pl.LazyFrame
+    person_features: pl.LazyFrame
+    conditions: pl.LazyFrame
+    measurements: pl.LazyFrame
+
+
+def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.DataFrame | None) -> pl.DataFrame:
+    """One row per person on a practice's list this week, by practice and rank (contract: TargetLists).
+
+    Args:
+        tables: this week's tables.
+        rules: places, texts and actions.
+        previous: last week's target_lists; None before the first week.
+    """
+    members = rank_members(tables, rules=rules)
+    chosen = choose_people(members, places=share_places(tables.people, rules=rules))
+    reasons = word_reasons(_reason_tables(tables, chosen), rules=rules)
+    actions = suggest_actions(_reason_tables(tables, chosen), rules=rules)
+    people = tables.people.join(
+        chosen.lazy(), on=["person_id", "practice_code"], how="inner", validate="1:1"
+    ).collect()
+    return (
+        people.join(_cohorts_of(members), on="person_id", how="left", validate="1:1")
+        .join(reasons, on="person_id", how="left", validate="1:1")
+        .join(actions, on="person_id", how="left", validate="1:1")
+        .with_columns(change=_change(previous))
+        .sort("practice_code", "rank")
+        .select(
+            "person_id",
+            "practice_code",
+            "rank",
+            "age_years",
+            "sex",
+            "cohorts",
+            "reasons",
+            "suggested_action",
+            "change",
+        )
+    )
+
+
+def rank_members(tables: WeeklyTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person and cohort, with the cohort's order and the person's place in it at the practice."""
+    order = {cohort.name: number for number, cohort in enumerate(rules.cohorts)}
+    found = {
+        "complex_care": _by_rank(tables.complex_care),
+        "non_responders": _by_gaps(tables, rules=rules),
+        "lifestyle_risk": _by_rank(tables.lifestyle_risk),
+    }
+    ranked = [
+        frame.with_columns(cohort=pl.lit(name), cohort_order=pl.lit(order[name], dtype=pl.Int32))
+        for name, frame in found.items()
+        if name in order
+    ]
+    current = tables.people.select("person_id", "practice_code")
+    members = pl.concat(ranked).join(current, on=["person_id", "practice_code"], how="semi")
+    place = pl.col("position").rank("ordinal").over("practice_code", "cohort")
+    return members.with_columns(position=place).sort("practice_code", "cohort_order", "position").collect()
+
+
+def share_places(people: pl.LazyFrame, *, rules: Actions) -> pl.DataFrame:
+    """One row per practice and cohort: the places of the week, their sum rounded down; never none in all.
+
+    A practice too small for one whole place is given one, in the first cohort.
+    """
+    registered = people.group_by("practice_code").agg(registered=pl.len()).collect()
+    per_thousand = pl.DataFrame(
+        {
+            "cohort": [cohort.name for cohort in rules.cohorts],
+            "cohort_order": pl.Series(range(len(rules.cohorts)), dtype=pl.Int32),
+            "slots": [cohort.slots_per_thousand for cohort in rules.cohorts],
+        }
+    )
+    whole = (pl.col("registered") * pl.col("slots").cum_sum() / 1000 + 1e-9).floor().cast(pl.Int64)
+    places = (
+        registered.join(per_thousand, how="cross")
+        .sort("practice_code", "cohort_order")
+        .with_columns(so_far=whole.over("practice_code"))
+        .with_columns(places=pl.col("so_far") - pl.col("so_far").shift(1, fill_value=0).over("practice_code"))
+    )
+    is_none = (pl.col("so_far").max().over("practice_code") == 0) & (pl.col("cohort_order") == 0)
+    return places.with_columns(places=pl.when(is_none).then(1).otherwise("places")).select(
+        "practice_code", "cohort", "cohort_order", "places"
+    )
+
+
+def choose_people(members: pl.DataFrame, *, places: pl.DataFrame) -> pl.DataFrame:
+    """One row per person who gets a place: practice, the cohort that gave it, rank on the list (1 first).
+
+    Each cohort fills its own places first; places left over go to the next people, cohort by cohort.
+    """
+    chosen = members.clear()
+    for cohort in places.sort("cohort_order")["cohort"].unique(maintain_order=True):
+        waiting = members.filter(pl.col("cohort") == cohort).join(chosen, on="person_id", how="anti")
+        chosen = pl.concat([chosen, _first(waiting, places.filter(pl.col("cohort") == cohort))])
+    free = _places_left(places, chosen)
+    waiting = members.join(chosen, on="person_id", how="anti").unique("person_id", keep="first", maintain_order=True)
+    everyone = pl.concat([chosen, _first(waiting, free)]).sort("practice_code", "cohort_order", "position")
+    return everyone.select(
+        "person_id",
+        "practice_code",
+        pl.col("cohort").alias("place_from"),
+        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("practice_code").alias("rank"),
+    )
+
+
+def _first(waiting: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """The first people of each practice, as many as it has places."""
+    ordered = waiting.sort("practice_code", "cohort_order", "position")
+    return (
+        ordered.join(places.select("practice_code", "places"), on="practice_code", how="inner", validate="m:1")
+        .filter(pl.int_range(pl.len()).over("practice_code") < pl.col("places"))
+        .select(waiting.columns)
+    )
+
+
+def _places_left(places: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+    """One row per practice: places that nobody took yet."""
+    taken = chosen.group_by("practice_code").agg(taken=pl.len())
+    return (
+        places.group_by("practice_code")
+        .agg(pl.col("places").sum())
+        .join(taken, on="practice_code", how="left", validate="1:1")
+        .with_columns(places=pl.col("places") - pl.col("taken").fill_null(0))
+    )
+
+
+def _by_rank(cohort: pl.LazyFrame) -> pl.LazyFrame:
+    """Members in the order of the rank that the cohort stores."""
+    ordered = cohort.sort("practice_code", "rank", "person_id")
+    return ordered.select("person_id", "practice_code", position=pl.int_range(pl.len(), dtype=pl.UInt32))
+
+
+def _by_gaps(tables: WeeklyTables, *, rules: Actions) -> pl.LazyFrame:
+    """People with a programme overdue, by the published tie rule."""
+    grades = {grade.name: number for number, grade in enumerate(rules.grades)}
+    people = tables.people.select("person_id", "practice_code", "birth_date")
+    return (
+        tables.non_responders.filter(pl.col("state") == "non_responder")
+        .filter(pl.col("programme").is_in(list(rules.programmes)))
+        .with_columns(grade=pl.col("grade").replace_strict(grades, default=len(grades), return_dtype=pl.Int8))
+        .group_by("person_id", "practice_code")
+        .agg(gaps=pl.len(), best_grade=pl.col("grade").min(), first_due=pl.col("due_date").min())
+        .join(people, on=["person_id", "practice_code"], how="inner", validate="1:1")
+        .sort("practice_code", *TIES, "person_id", descending=[False, True, *[False] * 4], nulls_last=True)
+        .select("person_id", "practice_code", position=pl.int_range(pl.len(), dtype=pl.UInt32))
+    )
+
+
+def _cohorts_of(members: pl.DataFrame) -> pl.DataFrame:
+    """One row per person: the cohorts that hold the person, joined by |."""
+    return (
+        members.sort("person_id", "cohort_order")
+        .group_by("person_id", maintain_order=True)
+        .agg(cohorts=pl.col("cohort").str.join("|"))
+    )
+
+
+def _reason_tables(tables: WeeklyTables, chosen: pl.DataFrame) -> ReasonTables:
+    """The chosen people's rows of every table that a reason can come from."""
+
+    def of_chosen(table: pl.LazyFrame) -> pl.DataFrame:
+        return table.join(chosen.lazy().select("person_id"), on="person_id", how="semi").collect()
+
+    return ReasonTables(
+        chosen=chosen,
+        complex_care=of_chosen(tables.complex_care),
+        risk_scores=of_chosen(tables.risk_scores),
+        person_features=of_chosen(tables.person_features),
+        conditions=of_chosen(tables.conditions),
+        measurements=of_chosen(tables.measurements),
+        non_responders=of_chosen(tables.non_responders),
+        lifestyle_flags=of_chosen(tables.lifestyle_flags),
+    )
+
+
+def _change(previous: pl.DataFrame | None) -> pl.Expr:
+    """Whether the person was on the same practice's list before."""
+    if previous is None:
+        return pl.lit("new")
+    listed = pl.struct("person_id", "practice_code").is_in(
+        previous.select(pl.struct("person_id", "practice_code").alias("pair"))["pair"].implode()
+    )
+    return pl.when(listed).then(pl.lit("still listed")).otherwise(pl.lit("new"))
+
+
+def data_age_days(latest: dt.date | None, *, as_of: dt.date) -> int | None:
+    """Days between the latest entry known and the as-of date; None when nothing is known."""
+    return None if latest is None else (as_of - latest).days

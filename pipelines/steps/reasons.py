@@ -1,0 +1,276 @@
+"""Puts in plain words why a person is on a list and what to do; every text comes from actions.yaml."""
+
+import string
+from dataclasses import dataclass
+
+import polars as pl
+
+from data_contracts.actions import Actions, Flag, Phrase
+
+WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_BLANKS = ["count", "value", "second", "date", "title"]
+
+
+@dataclass(frozen=True)
+class ReasonTables:
+    """The chosen people's rows of each table that a reason can come from."""
+
+    chosen: pl.DataFrame
+    complex_care: pl.DataFrame
+    risk_scores: pl.DataFrame
+    person_features: pl.DataFrame
+    conditions: pl.DataFrame
+    measurements: pl.DataFrame
+    non_responders: pl.DataFrame
+    lifestyle_flags: pl.DataFrame
+
+
+def word_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per chosen person: reasons in plain words with dates, strongest first, joined by |."""
+    rows = pl.concat(
+        [
+            _score_reasons(tables, rules=rules),
+            _part_reasons(tables, rules=rules),
+            _programme_reasons(tables, rules=rules),
+            *[
+                _flag_reasons(tables, name, flag)
+                for name, flag in rules.flags.items()
+                if not rules.is_sensitive(name)
+            ],
+        ],
+        how="diagonal",
+    )
+    return (
+        _fill(rows)
+        .sort("person_id", "section", "place", "reason")
+        .unique(["person_id", "reason"], keep="first", maintain_order=True)
+        .group_by("person_id", maintain_order=True)
+        .agg(reasons=pl.col("reason").str.join("|"))
+    )
+
+
+def suggest_actions(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per chosen person: the cohort's action, then what to offer for each gap and flag."""
+    main = {cohort.name: cohort.action for cohort in rules.cohorts}
+    offers = pl.concat([_programme_offers(tables, rules=rules), _flag_offers(tables, rules=rules)])
+    also = (
+        offers.sort("person_id", "place")
+        .group_by("person_id", maintain_order=True)
+        .agg(also=pl.col("action").unique(maintain_order=True).str.join("; "))
+    )
+    lead = pl.col("place_from").replace_strict(main, return_dtype=pl.String)
+    rest = pl.concat_str(pl.lit(". Also "), "also")
+    return tables.chosen.join(also, on="person_id", how="left", validate="1:1").select(
+        "person_id", suggested_action=pl.concat_str(lead, rest.fill_null(""))
+    )
+
+
+def join_words(items: list[str]) -> str:
+    """The items as a phrase: "a", "a and b", "a, b and c"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _score_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person in complex care: the score that ranked the person."""
+    phrases = _phrases(rules.scores)
+    return tables.complex_care.join(
+        phrases, left_on="ranked_by", right_on="name", how="inner", validate="m:1"
+    ).select(
+        "person_id",
+        "text",
+        "one",
+        value=_scaled(pl.col("score") * pl.col("scale"), pl.col("scale")),
+        section=pl.lit(1),
+        place=pl.lit(0),
+    )
+
+
+def _scaled(value: pl.Expr, scale: pl.Expr) -> pl.Expr:
+    """People in 100 as a whole number, at least 1; other scores to two decimals."""
+    return pl.when(scale != 1).then(value.round(0).clip(lower_bound=1)).otherwise(value.round(2))
+
+
+def _part_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person in complex care and leading part of the learned score that has a text."""
+    parts = _score_parts(tables, rules=rules).with_columns(bare=pl.col("name").str.replace("^has_", ""))
+    values = tables.person_features.select("person_id", name="feature", known="value")
+    dates = _dates(tables)
+    return (
+        parts.join(_part_phrases(rules), on="bare", how="inner", validate="m:1")
+        .join(values, on=["person_id", "name"], how="left", validate="m:1")
+        .join(dates, on=["person_id", "bare"], how="left", validate="m:1")
+        .with_columns(value=pl.coalesce("known", "measured"))
+        .filter(pl.int_range(pl.len()).over("person_id") < rules.shown_score_parts)
+        .select("person_id", "text", "one", "undated", "title", "value", "date", section=pl.lit(2), place="place")
+    )
+
+
+def _score_parts(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person in complex care and part of the score, in the model's order, sensitive ones left out."""
+    members = tables.complex_care.select("person_id")
+    parts = (
+        tables.risk_scores.join(members, on="person_id", how="semi")
+        .drop_nulls("reasons")
+        .select("person_id", part=pl.col("reasons").str.split("|"))
+        .explode("part")
+        .with_columns(
+            name=pl.col("part").str.extract(r"^([^=]+)="),
+            points=pl.col("part").str.extract(r"=(.+)$").cast(pl.Float64),
+        )
+        .filter(pl.col("points") > 0)
+        .with_columns(place=pl.int_range(pl.len(), dtype=pl.Int32).over("person_id"))
+    )
+    hidden = [name for name in parts["name"].unique() if rules.is_sensitive(name)]
+    return parts.filter(~pl.col("name").is_in(hidden)).select("person_id", "name", "place")
+
+
+def _part_phrases(rules: Actions) -> pl.DataFrame:
+    """One row per feature or condition that may be named, with its text."""
+    conditions = {
+        name: Phrase(text=rules.condition_text, undated=rules.condition_text_undated)
+        for name in rules.conditions
+        if name not in rules.features
+    }
+    return _phrases(rules.features | conditions).select(
+        "text", "one", "undated", bare="name", title=pl.col("name").replace_strict(rules.conditions, default=None)
+    )
+
+
+def _phrases(phrases: dict[str, Phrase]) -> pl.DataFrame:
+    """One row per phrase: name, text, one, undated, scale."""
+    schema = {"text": pl.String, "one": pl.String, "undated": pl.String, "scale": pl.Float64, "name": pl.String}
+    return pl.DataFrame([phrase.model_dump() | {"name": name} for name, phrase in phrases.items()], schema=schema)
+
+
+def _dates(tables: ReasonTables) -> pl.DataFrame:
+    """One row per person and condition or measure: its date, and the measured value."""
+    conditions = tables.conditions.select(
+        "person_id", bare="condition", date="first_date", measured=pl.lit(None, dtype=pl.Float64)
+    )
+    measures = tables.measurements.select("person_id", bare="measure", date="measured_date", measured="value")
+    return pl.concat([conditions, measures]).unique(["person_id", "bare"], keep="last", maintain_order=True)
+
+
+def _programme_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person and overdue programme, and one more where invitations are coded."""
+    grades = pl.DataFrame(
+        [grade.model_dump() for grade in rules.grades], schema=dict.fromkeys(["name", "text", "undated"], pl.String)
+    )
+    titles = {name: programme.title for name, programme in rules.programmes.items()}
+    return (
+        _gaps(tables, rules=rules)
+        .with_columns(grade=pl.col("grade").fill_null(rules.grades[-1].name))
+        .join(grades, left_on="grade", right_on="name", how="inner", validate="m:1")
+        .with_columns(invited=_invited(rules.invited))
+        .select(
+            "person_id",
+            text=pl.concat_str("text", "invited"),
+            undated=pl.concat_str("undated", "invited"),
+            title=pl.col("programme").replace_strict(titles, return_dtype=pl.String),
+            date="due_date",
+            section=pl.lit(3),
+            place="place",
+        )
+    )
+
+
+def _invited(phrase: Phrase) -> pl.Expr:
+    """The clause that says how often the person was invited, empty when no invitation is coded."""
+    clause = (
+        pl.when(pl.col("invitations") == 1)
+        .then(pl.lit(phrase.one))
+        .otherwise(pl.lit(phrase.text).str.replace("{count}", _in_words(pl.col("invitations")), literal=True))
+        .str.replace("{date}", _long_date(pl.col("last_invited_date")), literal=True)
+    )
+    is_known = (pl.col("invitations") > 0) & pl.col("last_invited_date").is_not_null()
+    return pl.when(is_known).then(pl.concat_str(pl.lit(", "), clause)).otherwise(pl.lit(""))
+
+
+def _gaps(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person and overdue programme that the rules name, earliest due first."""
+    return (
+        tables.non_responders.filter(pl.col("state") == "non_responder")
+        .filter(pl.col("programme").is_in(list(rules.programmes)))
+        .sort("person_id", "due_date", "programme", nulls_last=True)
+        .with_columns(place=pl.int_range(pl.len(), dtype=pl.Int32).over("person_id"))
+    )
+
+
+def _flag_reasons(tables: ReasonTables, name: str, flag: Flag) -> pl.DataFrame:
+    """One row per person for whom the lifestyle flag is true."""
+    empty = pl.lit(None, dtype=pl.Float64)
+    return tables.lifestyle_flags.filter(pl.col(name)).select(
+        "person_id",
+        text=pl.lit(flag.text),
+        undated=pl.lit(flag.undated),
+        value=pl.col(flag.value) if flag.value else empty,
+        second=pl.col(flag.second) if flag.second else empty,
+        date=pl.col(flag.date),
+        section=pl.lit(4),
+        place=pl.lit(0),
+    )
+
+
+def _programme_offers(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person and overdue programme: what to offer."""
+    actions = {name: programme.action for name, programme in rules.programmes.items()}
+    return _gaps(tables, rules=rules).select(
+        "person_id", "place", action=pl.col("programme").replace_strict(actions, return_dtype=pl.String)
+    )
+
+
+def _flag_offers(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person and lifestyle flag that is true: what to offer."""
+    offers = [
+        tables.lifestyle_flags.filter(pl.col(name)).select(
+            "person_id", place=pl.lit(100 + number, dtype=pl.Int32), action=pl.lit(flag.action)
+        )
+        for number, (name, flag) in enumerate(rules.flags.items())
+    ]
+    return pl.concat(offers)
+
+
+def _fill(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with ``reason``: the text filled; what cannot be filled, or counts none, is left out."""
+    whole = pl.col("value") == pl.col("value").round(0)
+    digits = (
+        pl.when(whole)
+        .then(pl.col("value").cast(pl.Int64, strict=False).cast(pl.String))
+        .otherwise(pl.col("value").round(2).cast(pl.String))
+    )
+    fills = {
+        "count": pl.coalesce(_in_words(pl.col("value")), digits),
+        "value": digits,
+        "second": pl.col("second").round(0).cast(pl.Int64).cast(pl.String),
+        "date": _long_date(pl.col("date")),
+        "title": pl.col("title"),
+    }
+    text = (
+        pl.when((pl.col("value") == 1) & pl.col("one").is_not_null())
+        .then(pl.col("one"))
+        .when(pl.col("date").is_null() & pl.col("undated").is_not_null())
+        .then(pl.col("undated"))
+        .otherwise(pl.col("text"))
+    )
+    for blank in _BLANKS:
+        needs = text.str.contains(f"{{{blank}}}", literal=True)
+        text = pl.when(needs).then(text.str.replace(f"{{{blank}}}", fills[blank], literal=True)).otherwise(text)
+    says_none = pl.col("text").str.contains("{count}", literal=True) & (pl.col("value").fill_null(0) == 0)
+    return rows.filter(~says_none).with_columns(reason=text).drop_nulls("reason")
+
+
+def _in_words(number: pl.Expr) -> pl.Expr:
+    """Whole numbers below ten as words, larger ones as digits."""
+    words = {float(value): word for value, word in enumerate(WORDS)}
+    whole = number.cast(pl.Float64)
+    return whole.replace_strict(words, default=whole.cast(pl.Int64, strict=False).cast(pl.String))
+
+
+def _long_date(date: pl.Expr) -> pl.Expr:
+    """A date as people write it: 3 May 2026."""
+    return date.dt.strftime("%-d %B %Y")
+
+
+def blanks_of(text: str) -> set[str]:
+    """The names of the placeholders in a text."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}

@@ -1,0 +1,243 @@
+"""Small made-up weekly tables, an identity store and a workspace for tests of lists and releases."""
+
+import datetime as dt
+import random
+from pathlib import Path
+
+import polars as pl
+
+from data_contracts.codelists import codes_of
+from data_contracts.registry import CONTRACTS
+from pipelines.settings import Settings
+from pipelines.steps.lists import WeeklyTables
+
+AS_OF = dt.date(2026, 11, 16)
+PRACTICES = {"A81001": "QWO", "A81002": "QWO", "B82001": "QRL"}
+
+
+def schema_of(table: str) -> dict[str, pl.DataType]:
+    """Column types of a table, as its contract states them."""
+    columns = CONTRACTS[table].to_schema().columns
+    return {name: column.dtype.type for name, column in columns.items()}
+
+
+def frame(table: str, rows: list[dict[str, object]]) -> pl.DataFrame:
+    """The rows as a frame with the contract's columns and types; columns not given are null."""
+    return pl.DataFrame(rows, schema=schema_of(table), orient="row")
+
+
+def valid(table: str, rows: list[dict[str, object]]) -> pl.DataFrame:
+    """The rows as a frame that has passed its contract."""
+    made = frame(table, rows)
+    CONTRACTS[table].validate(made, lazy=True)
+    return made
+
+
+def nhs_number_of(number: int) -> str | None:
+    """A made-up NHS number in the 999 range, or None where the check digit would be 10."""
+    stem = f"999{number:06d}"
+    check = -sum(int(digit) * weight for digit, weight in zip(stem, range(10, 1, -1), strict=True)) % 11
+    return None if check == 10 else f"{stem}{check}"
+
+
+def nhs_numbers(count: int) -> list[str]:
+    """The first made-up NHS numbers with a valid check digit."""
+    found = (nhs_number_of(number) for number in range(count * 2))
+    return [number for number in found if number][:count]
+
+
+def weekly_rows(people: int, *, seed: int = 7) -> dict[str, list[dict[str, object]]]:
+    """Rows of every weekly table for a made-up population spread over PRACTICES."""
+    chance = random.Random(seed)
+    rows: dict[str, list[dict[str, object]]] = {name: [] for name in WEEKLY_NAMES}
+    for number in range(people):
+        _add_person(rows, person_id=(number + 1) * 0x9E3779B97F4A7C15 % 2**63, chance=chance)
+    ranked = sorted(rows["risk_scores"], key=lambda row: (-row["raw_score"], row["person_id"]))
+    scores = {row["person_id"]: row for row in rows["cambridge_scores"]}
+    members = {row["person_id"]: row for row in rows["people"]}
+    for rank, row in enumerate(ranked[: max(1, people // 40)], start=1):
+        person = members[row["person_id"]]
+        rows["complex_care"].append(
+            {
+                "person_id": row["person_id"],
+                "practice_code": person["practice_code"],
+                "rank": rank,
+                "ranked_by": "risk_avoidable_admission_12m",
+                "score": row["risk_avoidable_admission_12m"],
+                "cambridge_score": scores[row["person_id"]]["cambridge_score"],
+                "age_years": person["age_years"],
+            }
+        )
+    for practice in PRACTICES:
+        flagged = [row for row in rows["lifestyle_flags"] if row["flag_count"]]
+        here = [row for row in flagged if members[row["person_id"]]["practice_code"] == practice]
+        here.sort(key=lambda row: (-row["flag_count"], row["person_id"]))
+        for rank, row in enumerate(here, start=1):
+            rows["lifestyle_risk"].append(
+                {
+                    "person_id": row["person_id"],
+                    "practice_code": practice,
+                    "rank": rank,
+                    "flag_count": row["flag_count"],
+                }
+            )
+    return rows
+
+
+WEEKLY_NAMES = [
+    "people",
+    "conditions",
+    "measurements",
+    "person_features",
+    "cambridge_scores",
+    "lifestyle_flags",
+    "risk_scores",
+    "complex_care",
+    "non_responders",
+    "lifestyle_risk",
+]
+
+
+def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, chance: random.Random) -> None:
+    practice = chance.choice(list(PRACTICES))
+    age = chance.randint(16, 94)
+    rows["people"].append(
+        {
+            "person_id": person_id,
+            "practice_code": practice,
+            "icb_code": PRACTICES[practice],
+            "registered_date": dt.date(2015, 4, 1),
+            "birth_date": dt.date(2026 - age, 1, 1 + person_id % 28),
+            "age_years": age,
+            "sex": chance.choice(["female", "male"]),
+            "ethnic_group": chance.choice(["A", "H", "M", None]),
+            "imd_decile": chance.choice([1, 3, 5, 8, 10, None]),
+        }
+    )
+    rows["cambridge_scores"].append(
+        {
+            "person_id": person_id,
+            "cambridge_score": round(chance.random() * 4, 2),
+            "cambridge_mortality_score": 3.0,
+            "condition_count": 2,
+            "conditions": "copd|heart_failure",
+        }
+    )
+    rows["conditions"].append(
+        {
+            "person_id": person_id,
+            "condition": "heart_failure",
+            "first_date": dt.date(2019, 3, 4),
+            "latest_date": dt.date(2024, 1, 2),
+        }
+    )
+    admissions = float(chance.randint(0, 4))
+    rows["person_features"].append(
+        {"person_id": person_id, "feature": "emergency_admissions_12m", "value": admissions}
+    )
+    risk = chance.random() / 2
+    rows["risk_scores"].append(
+        {
+            "person_id": person_id,
+            "raw_score": risk,
+            "risk_avoidable_admission_12m": risk,
+            "reasons": "age_years=1.20|emergency_admissions_12m=0.93|has_heart_failure=0.71|hiv=0.40",
+            "model_version": "avoidable_admission_12m 1",
+        }
+    )
+    if chance.random() < 0.3:
+        rows["non_responders"].append(
+            {
+                "person_id": person_id,
+                "practice_code": practice,
+                "programme": "bowel",
+                "state": chance.choice(["non_responder", "declined", "up_to_date"]),
+                "grade": "coded",
+                "due_date": dt.date(2024, 3, 12),
+                "invitations": 0,
+            }
+        )
+    pressure = chance.random() < 0.25
+    rows["lifestyle_flags"].append(
+        {
+            "person_id": person_id,
+            "has_raised_blood_pressure": pressure,
+            "systolic_bp": 164.0 if pressure else 121.0,
+            "diastolic_bp": 98.0 if pressure else 70.0,
+            "blood_pressure_date": dt.date(2026, 5, 3),
+            "flag_count": int(pressure),
+        }
+    )
+
+
+def weekly_tables(rows: dict[str, list[dict[str, object]]]) -> WeeklyTables:
+    """The rows as the tables that lists are made from, contracts checked."""
+    names = [name for name in WEEKLY_NAMES if name != "cambridge_scores"]
+    return WeeklyTables(**{name: valid(name, rows[name]).lazy() for name in names})
+
+
+def write_workspace(home: Path, rows: dict[str, list[dict[str, object]]], lists: pl.DataFrame) -> Settings:
+    """Settings of a workspace whose tables, identity zone, key and opt-out answer are written from the rows."""
+    settings = Settings(home=home)
+    people = valid("people", rows["people"])
+    homes = people.select("person_id", "icb_code")
+    for name in [*WEEKLY_NAMES, "target_lists"]:
+        table = lists if name == "target_lists" else valid(name, rows[name])
+        for icb in homes["icb_code"].unique().sort():
+            part = table.join(homes.filter(pl.col("icb_code") == icb).select("person_id"), on="person_id", how="semi")
+            _write(part, settings.tables / AS_OF.isoformat() / name / f"{icb}.parquet")
+    _write_identity(settings, people)
+    _write_history(settings, people)
+    settings.key_file.parent.mkdir(parents=True)
+    settings.key_file.write_text(bytes(range(32)).hex() + "\n", encoding="ascii")
+    return settings
+
+
+def _write_identity(settings: Settings, people: pl.DataFrame) -> None:
+    numbered = people.with_columns(nhs_number=pl.Series(nhs_numbers(people.height)))
+    for (icb,), part in numbered.group_by("icb_code"):
+        store = part.select(
+            "nhs_number",
+            "person_id",
+            "practice_code",
+            "birth_date",
+            given_name=pl.lit("Zaphira"),
+            surname=pl.lit("Quillfeather"),
+            registered_date="registered_date",
+        )
+        _write(store, settings.identity / "people" / f"{icb}.parquet")
+    allowed = people.select("person_id", answered_date=pl.lit(AS_OF - dt.timedelta(days=1)))
+    _write(allowed, settings.identity / "national_opt_out.parquet")
+
+
+def _write_history(settings: Settings, people: pl.DataFrame) -> None:
+    practices = [
+        {
+            "practice_code": practice,
+            "practice_name": f"{practice} Surgery",
+            "pcn_code": "U00001",
+            "icb_code": icb,
+            "icb_name": f"{icb} Integrated Care Board",
+        }
+        for practice, icb in PRACTICES.items()
+    ]
+    _write(valid("practices", practices), settings.history / "practices.parquet")
+    concept = codes_of("bmi")[0]
+    for (icb,), part in people.group_by("icb_code"):
+        events = [
+            {
+                "practice_code": row["practice_code"],
+                "person_id": row["person_id"],
+                "event_date": AS_OF - dt.timedelta(days=9),
+                "entered_date": AS_OF - dt.timedelta(days=9),
+                "concept_id": concept,
+                "value": 24.0,
+            }
+            for row in part.rows(named=True)
+        ]
+        _write(valid("events", events), settings.history / "events" / f"{icb}.parquet")
+
+
+def _write(table: pl.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(path)

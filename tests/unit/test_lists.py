@@ -1,0 +1,162 @@
+import datetime as dt
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_contracts.actions import load_actions
+from data_contracts.registry import CONTRACTS
+from pipelines.steps.lists import WeeklyTables, build_target_lists, choose_people, rank_members, share_places
+from tests.lib.release_frames import frame, weekly_rows, weekly_tables
+
+RULES = load_actions()
+COHORTS = [cohort.name for cohort in RULES.cohorts]
+
+
+@pytest.fixture(scope="module")
+def tables() -> WeeklyTables:
+    return weekly_tables(weekly_rows(3000))
+
+
+@pytest.fixture(scope="module")
+def lists(tables: WeeklyTables) -> pl.DataFrame:
+    return build_target_lists(tables, rules=RULES, previous=None)
+
+
+def test_lists_meet_their_contract(lists: pl.DataFrame) -> None:
+    CONTRACTS["target_lists"].validate(lists)
+    assert lists.height > 0
+
+
+def test_ranks_run_from_one_without_gaps_at_each_practice(lists: pl.DataFrame) -> None:
+    for (_,), practice in lists.group_by("practice_code"):
+        assert practice["rank"].to_list() == list(range(1, practice.height + 1))
+
+
+def test_no_practice_gets_more_people_than_places(lists: pl.DataFrame, tables: WeeklyTables) -> None:
+    places = share_places(tables.people, rules=RULES).group_by("practice_code").agg(pl.col("places").sum())
+    sizes = lists.group_by("practice_code").len().join(places, on="practice_code")
+    assert (sizes["len"] <= sizes["places"]).all()
+
+
+def test_order_of_the_input_rows_does_not_matter(tables: WeeklyTables, lists: pl.DataFrame) -> None:
+    shuffled = {
+        name: table.collect().sample(fraction=1, shuffle=True, seed=3).lazy() for name, table in vars(tables).items()
+    }
+    assert build_target_lists(WeeklyTables(**shuffled), rules=RULES, previous=None).equals(lists)
+
+
+def test_change_compares_with_the_same_practice_last_week(tables: WeeklyTables, lists: pl.DataFrame) -> None:
+    previous = lists.with_columns(
+        practice_code=pl.when(pl.col("rank") == 1).then(pl.lit("Z99999")).otherwise("practice_code")
+    )
+    now = build_target_lists(tables, rules=RULES, previous=previous)
+    assert set(now.filter(pl.col("rank") == 1)["change"]) == {"new"}
+    assert set(now.filter(pl.col("rank") > 1)["change"]) == {"still listed"}
+
+
+def test_people_no_longer_registered_are_not_listed(tables: WeeklyTables, lists: pl.DataFrame) -> None:
+    gone = lists["person_id"][0]
+    fewer = WeeklyTables(**{**vars(tables), "people": tables.people.filter(pl.col("person_id") != gone)})
+    assert gone not in build_target_lists(fewer, rules=RULES, previous=None)["person_id"]
+
+
+def places_of(**places: int) -> pl.DataFrame:
+    rows = [
+        {"practice_code": "A81001", "cohort": name, "cohort_order": order, "places": places.get(name, 0)}
+        for order, name in enumerate(COHORTS)
+    ]
+    return pl.DataFrame(rows, schema_overrides={"cohort_order": pl.Int32})
+
+
+def members_of(**members: list[int]) -> pl.DataFrame:
+    rows = [
+        {"person_id": person, "practice_code": "A81001", "position": position, "cohort": name, "cohort_order": order}
+        for order, name in enumerate(COHORTS)
+        for position, person in enumerate(members.get(name, []), start=1)
+    ]
+    schema = {
+        "person_id": pl.Int64,
+        "practice_code": pl.String,
+        "position": pl.UInt32,
+        "cohort": pl.String,
+        "cohort_order": pl.Int32,
+    }
+    return pl.DataFrame(rows, schema=schema)
+
+
+def test_places_left_over_pass_to_the_next_people() -> None:
+    members = members_of(complex_care=[1], non_responders=[1, 2, 3], lifestyle_risk=[4, 5])
+    chosen = choose_people(members, places=places_of(complex_care=2, non_responders=1, lifestyle_risk=1))
+    assert chosen["person_id"].to_list() == [1, 2, 3, 4]
+
+
+def test_a_person_in_two_cohorts_takes_one_place() -> None:
+    members = members_of(complex_care=[1, 2], non_responders=[2, 1, 3])
+    chosen = choose_people(members, places=places_of(complex_care=1, non_responders=1))
+    assert chosen.select("person_id", "place_from").rows() == [(1, "complex_care"), (2, "non_responders")]
+
+
+def test_people_who_are_over_the_places_of_their_cohort_wait() -> None:
+    chosen = choose_people(members_of(complex_care=[1, 2, 3]), places=places_of(complex_care=2))
+    assert chosen["person_id"].to_list() == [1, 2]
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(
+    members=st.fixed_dictionaries({name: st.lists(st.integers(0, 30), unique=True, max_size=15) for name in COHORTS}),
+    places=st.fixed_dictionaries({name: st.integers(0, 8) for name in COHORTS}),
+)
+def test_as_many_people_as_places_allow_and_nobody_twice(
+    members: dict[str, list[int]], places: dict[str, int]
+) -> None:
+    chosen = choose_people(members_of(**members), places=places_of(**places))
+    everyone = {person for people in members.values() for person in people}
+    assert chosen.height == min(len(everyone), sum(places.values()))
+    assert chosen["person_id"].n_unique() == chosen.height
+
+
+@pytest.mark.parametrize(("registered", "places"), [(10, 1), (399, 1), (800, 2), (2000, 5), (8000, 20)])
+def test_places_follow_the_registered_people(registered: int, places: int) -> None:
+    people = pl.LazyFrame({"practice_code": ["A81001"] * registered})
+    assert share_places(people, rules=RULES)["places"].sum() == places
+
+
+def test_non_responders_follow_the_published_tie_rule() -> None:
+    people = [
+        {"person_id": number, "practice_code": "A81001", "birth_date": born}
+        for number, born in [
+            (1, dt.date(1960, 1, 1)),
+            (2, dt.date(1950, 1, 1)),
+            (3, dt.date(1950, 1, 1)),
+            (4, dt.date(1970, 1, 1)),
+            (5, dt.date(1970, 1, 1)),
+        ]
+    ]
+    overdue = {"practice_code": "A81001", "state": "non_responder", "invitations": 0}
+    gaps = [
+        {"person_id": 5, "programme": "bowel", "grade": "coded", "due_date": dt.date(2020, 1, 1)},
+        {"person_id": 4, "programme": "bowel", "grade": "inferred", "due_date": dt.date(2019, 1, 1)},
+        {"person_id": 3, "programme": "bowel", "grade": "coded", "due_date": dt.date(2021, 1, 1)},
+        {"person_id": 2, "programme": "bowel", "grade": "coded", "due_date": dt.date(2021, 1, 1)},
+        {"person_id": 1, "programme": "bowel", "grade": "coded", "due_date": dt.date(2024, 1, 1)},
+        {"person_id": 1, "programme": "flu", "grade": "unknown", "due_date": None},
+    ]
+    empty = {name: frame(name, []).lazy() for name in vars(weekly_tables(weekly_rows(40)))}
+    tables = WeeklyTables(
+        **{
+            **empty,
+            "people": frame("people", people).lazy(),
+            "non_responders": frame("non_responders", [gap | overdue for gap in gaps]).lazy(),
+        }
+    )
+    assert rank_members(tables, rules=RULES)["person_id"].to_list() == [1, 5, 2, 3, 4]
+
+
+def test_declined_and_unsuitable_people_are_not_asked_again() -> None:
+    rows = weekly_rows(400)
+    for row in rows["non_responders"]:
+        row["state"] = "declined"
+    members = rank_members(weekly_tables(rows), rules=RULES)
+    assert "non_responders" not in set(members["cohort"])

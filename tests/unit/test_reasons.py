@@ -1,0 +1,186 @@
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from data_contracts.actions import load_actions
+from data_contracts.tables.weekly import PROGRAMMES
+from pipelines.steps.reasons import ReasonTables, blanks_of, suggest_actions, word_reasons
+from tests.lib.release_frames import frame
+
+RULES = load_actions()
+PERSON = {"person_id": 7}
+
+
+def tables(place_from: str = "complex_care", **rows: list[dict[str, object]]) -> ReasonTables:
+    """Tables of one person, number 7, with the rows given."""
+    names = ["complex_care", "risk_scores", "person_features", "conditions", "measurements"]
+    names += ["non_responders", "lifestyle_flags"]
+    frames = {name: frame(name, [row | PERSON for row in rows.get(name, [])]) for name in names}
+    chosen = pl.DataFrame([{"person_id": 7, "practice_code": "A81001", "place_from": place_from, "rank": 1}])
+    return ReasonTables(chosen=chosen, **frames)
+
+
+def reasons(**rows: list[dict[str, object]]) -> list[str]:
+    worded = word_reasons(tables(**rows), rules=RULES)
+    return worded["reasons"][0].split("|") if worded.height else []
+
+
+def ranked(score: float = 0.34, by: str = "risk_avoidable_admission_12m") -> list[dict[str, object]]:
+    return [{"ranked_by": by, "score": score, "rank": 1}]
+
+
+def gap(**values: object) -> list[dict[str, object]]:
+    due = {"programme": "bowel", "state": "non_responder", "grade": "coded", "due_date": dt.date(2024, 3, 12)}
+    return [due | {"invitations": 0} | values]
+
+
+@pytest.mark.parametrize(
+    ("score", "by", "text"),
+    [
+        (0.34, "risk_avoidable_admission_12m", "estimated 34 in 100 chance of an avoidable emergency admission"),
+        (0.001, "risk_avoidable_admission_12m", "estimated 1 in 100 chance of an avoidable emergency admission"),
+        (2.314, "cambridge_score", "Cambridge Multimorbidity Score 2.31"),
+    ],
+)
+def test_the_score_that_ranked_comes_first(score: float, by: str, text: str) -> None:
+    assert reasons(complex_care=ranked(score, by))[0].startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "one emergency admission in the last 12 months"),
+        (2.0, "two emergency admissions in the last 12 months"),
+        (9.0, "nine emergency admissions in the last 12 months"),
+        (14.0, "14 emergency admissions in the last 12 months"),
+    ],
+)
+def test_counts_are_said_in_words(value: float, text: str) -> None:
+    worded = reasons(
+        complex_care=ranked(),
+        risk_scores=[{"reasons": "emergency_admissions_12m=0.93"}],
+        person_features=[{"feature": "emergency_admissions_12m", "value": value}],
+    )
+    assert worded[1:] == [text]
+
+
+def test_a_part_that_counts_none_is_not_a_reason() -> None:
+    worded = reasons(
+        complex_care=ranked(),
+        risk_scores=[{"reasons": "emergency_admissions_12m=0.93"}],
+        person_features=[{"feature": "emergency_admissions_12m", "value": 0.0}],
+    )
+    assert worded[1:] == []
+
+
+def test_conditions_say_since_when() -> None:
+    worded = reasons(
+        complex_care=ranked(),
+        risk_scores=[{"reasons": "has_heart_failure=0.71|has_copd=0.50"}],
+        conditions=[{"condition": "heart_failure", "first_date": dt.date(2019, 3, 4)}],
+    )
+    assert worded[1:] == ["heart failure on record since 4 March 2019", "COPD on record"]
+
+
+def test_measurements_say_value_and_day() -> None:
+    worded = reasons(
+        complex_care=ranked(),
+        risk_scores=[{"reasons": "egfr=0.71"}],
+        measurements=[{"measure": "egfr", "value": 28.5, "measured_date": dt.date(2026, 5, 3)}],
+    )
+    assert worded[1:] == ["eGFR 28.5 on 3 May 2026"]
+
+
+def test_parts_that_lower_the_score_or_nobody_can_check_are_left_out() -> None:
+    parts = "age_years=2.0|imd_decile=0.9|has_copd=-0.4|has_asthma=0.1"
+    assert reasons(complex_care=ranked(), risk_scores=[{"reasons": parts}])[1:] == ["asthma on record"]
+
+
+def test_only_the_leading_parts_are_shown() -> None:
+    parts = "|".join(f"has_{name}=0.5" for name in ["copd", "asthma", "cancer", "dementia", "epilepsy", "diabetes"])
+    worded = reasons(complex_care=ranked(), risk_scores=[{"reasons": parts}])
+    assert len(worded) == 1 + RULES.shown_score_parts
+
+
+@pytest.mark.parametrize("entry", RULES.sensitive, ids=lambda entry: entry.name)
+def test_sensitive_conditions_are_never_a_reason(entry: object) -> None:
+    name = entry.name
+    loud = RULES.model_copy(update={"conditions": {**RULES.conditions, name: "A SECRET", f"{name}_x": "A SECRET"}})
+    shown = tables(
+        complex_care=ranked(),
+        risk_scores=[{"reasons": f"has_{name}=3.0|{name}=2.0|{name}_x=1.0"}],
+        conditions=[{"condition": name, "first_date": dt.date(2019, 3, 4)}],
+    )
+    assert "SECRET" not in word_reasons(shown, rules=loud)["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({}, "bowel screening overdue since 12 March 2024, no response coded"),
+        ({"grade": "inferred"}, "bowel screening overdue since 12 March 2024, no reply or refusal coded"),
+        ({"grade": None}, "bowel screening overdue since 12 March 2024, nothing in the record either way"),
+        ({"due_date": None}, "bowel screening overdue, no response coded"),
+        (
+            {"invitations": 1, "last_invited_date": dt.date(2026, 5, 3)},
+            "bowel screening overdue since 12 March 2024, no response coded, invited on 3 May 2026",
+        ),
+        (
+            {"invitations": 3, "last_invited_date": dt.date(2026, 5, 3)},
+            "bowel screening overdue since 12 March 2024, no response coded, "
+            "three invitations, the last on 3 May 2026",
+        ),
+    ],
+)
+def test_a_gap_says_what_is_known(values: dict[str, object], text: str) -> None:
+    assert reasons(non_responders=gap(**values)) == [text]
+
+
+@pytest.mark.parametrize("state", ["declined", "unsuitable", "up_to_date", "not_eligible"])
+def test_only_the_overdue_are_a_reason(state: str) -> None:
+    assert reasons(non_responders=gap(state=state)) == []
+
+
+def test_flags_say_value_and_day() -> None:
+    flag = {
+        "has_raised_blood_pressure": True,
+        "is_current_smoker": False,
+        "systolic_bp": 164.0,
+        "diastolic_bp": 98.0,
+        "blood_pressure_date": dt.date(2026, 5, 3),
+    }
+    assert reasons(lifestyle_flags=[flag]) == ["blood pressure 164/98 on 3 May 2026"]
+
+
+def test_a_flag_without_a_date_still_says_something() -> None:
+    assert reasons(lifestyle_flags=[{"is_current_smoker": True}]) == ["current smoker"]
+
+
+def test_the_action_names_what_to_offer_once() -> None:
+    gaps = [*gap(), *gap(programme="flu"), *gap(programme="breast", state="declined")]
+    found = suggest_actions(
+        tables("non_responders", non_responders=gaps, lifestyle_flags=[{"is_obese": True}]), rules=RULES
+    )
+    text = found["suggested_action"][0]
+    assert text.startswith("Make one call about everything that is overdue")
+    assert "bowel screening kit" in text
+    assert "flu vaccination" in text
+    assert "breast" not in text
+    assert text.count("weight management") == 1
+
+
+def test_every_programme_has_words_and_an_action() -> None:
+    assert set(RULES.programmes) == set(PROGRAMMES)
+
+
+def test_every_blank_is_one_that_can_be_filled() -> None:
+    phrases = [*RULES.scores.values(), *RULES.features.values(), *RULES.grades, *RULES.flags.values(), RULES.invited]
+    texts = [text for phrase in phrases for field, text in phrase if field in ("text", "one", "undated") and text]
+    texts += [RULES.condition_text, RULES.condition_text_undated]
+    used = {blank for text in texts for blank in blanks_of(text)}
+    assert used <= {"count", "value", "second", "date", "title"}
+
+
+def test_no_text_holds_the_mark_that_joins_reasons() -> None:
+    assert "|" not in str(RULES.model_dump(exclude={"sensitive"}))

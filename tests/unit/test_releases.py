@@ -1,0 +1,322 @@
+import datetime as dt
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+import openpyxl
+import polars as pl
+import pytest
+from openpyxl.worksheet.worksheet import Worksheet
+
+from data_contracts.actions import load_actions
+from data_contracts.codelists import codes_of
+from data_contracts.tables.release import RELEASED
+from pipelines.io.releases import verify_release, write_release
+from pipelines.io.releases.canary import find_identifiers
+from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError
+from pipelines.io.releases.workbook import RISKY_STARTS, escape_cell
+from pipelines.settings import Settings
+from pipelines.steps.lists import build_target_lists
+from tests.lib.release_frames import AS_OF, PRACTICES, weekly_rows, weekly_tables, write_workspace
+
+PEOPLE = 3000
+ROWS = weekly_rows(PEOPLE)
+LISTS = build_target_lists(weekly_tables(ROWS), rules=load_actions(), previous=None)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A workspace with one release; tests of this fixture must not change it."""
+    settings = write_workspace(tmp_path_factory.mktemp("whole"), ROWS, LISTS)
+    write_release(settings, AS_OF)
+    return settings
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Settings:
+    """A workspace without a release, for tests that change it."""
+    return write_workspace(tmp_path, ROWS, LISTS)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Each file's name in the folder and its hash."""
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def numbers_of(release: Path, practice: str) -> list[str]:
+    table = pl.read_csv(release / "practices" / practice / "target_list.csv", infer_schema=False)
+    return [number.replace(" ", "") for number in table["NHS number"]]
+
+
+def identity(settings: Settings) -> pl.DataFrame:
+    return pl.read_parquet(settings.identity / "people" / "*.parquet")
+
+
+def test_a_release_passes_its_independent_check(workspace: Settings) -> None:
+    assert verify_release(workspace.releases / "latest") == []
+
+
+def test_a_release_holds_a_folder_an_icb_and_a_list_a_practice(workspace: Settings) -> None:
+    release = workspace.releases / AS_OF.isoformat()
+    assert {folder.name for folder in (release / "icb").iterdir()} == set(PRACTICES.values())
+    assert {folder.name for folder in (release / "practices").iterdir()} == set(PRACTICES)
+    assert (workspace.releases / "latest").resolve() == release.resolve()
+
+
+def test_icb_files_meet_their_contracts(workspace: Settings) -> None:
+    for name, contract in RELEASED.items():
+        for icb in set(PRACTICES.values()):
+            contract.validate(pl.read_parquet(workspace.releases / "latest" / "icb" / icb / f"{name}.parquet"))
+
+
+def test_no_identifier_stands_outside_the_identity_zone_and_the_practice_lists(workspace: Settings) -> None:
+    store = identity(workspace)
+    people = [*store["nhs_number"], *{"Zaphira", "Quillfeather"}]
+    ids = [str(person) for person in store["person_id"]]
+    release = workspace.releases / "latest"
+    assert find_identifiers([release / "icb", release / "manifest.json"], people + ids) == {}
+    assert find_identifiers([release / "practices"], ["Zaphira", "Quillfeather", *ids]) == {}
+    assert len(find_identifiers([release / "practices"], people)) == 2 * len(PRACTICES)
+
+
+def test_a_practice_sees_only_its_own_people(workspace: Settings) -> None:
+    homes = dict(identity(workspace).select("nhs_number", "practice_code").rows())
+    for practice in PRACTICES:
+        found = numbers_of(workspace.releases / "latest", practice)
+        assert found
+        assert {homes[number] for number in found} == {practice}
+
+
+def test_the_same_inputs_give_the_same_bytes(workspace: Settings, fresh: Settings) -> None:
+    first = contents(workspace.releases / "latest")
+    assert contents(write_release(fresh, AS_OF)) == first
+    again = write_release(fresh, AS_OF)
+    assert contents(again) == first
+    assert len(list((fresh.releases / ".builds").iterdir())) == 1
+
+
+def test_the_manifest_tells_hash_rows_and_data_age(workspace: Settings) -> None:
+    release = workspace.releases / "latest"
+    manifest = json.loads((release / "manifest.json").read_text("utf-8"))
+    assert {entry["path"]: entry["sha256"] for entry in manifest["files"]} == {
+        name: digest for name, digest in contents(release).items() if name != "manifest.json"
+    }
+    assert manifest["as_of_date"] == AS_OF.isoformat()
+    assert set(manifest["data_until"].values()) == {"2026-11-07"}
+    assert all(size >= 5 for size in manifest["smallest_group"].values())
+
+
+def test_the_footer_of_a_cohort_file_says_its_date(workspace: Settings) -> None:
+    footer = pl.read_parquet_metadata(workspace.releases / "latest" / "icb" / "QWO" / "complex_care.parquet")
+    assert footer["casefinder.as_of_date"] == AS_OF.isoformat()
+
+
+def test_people_who_moved_away_since_are_left_out_of_the_list(fresh: Settings) -> None:
+    path = fresh.identity / "people" / "QRL.parquet"
+    store = pl.read_parquet(path)
+    moved = LISTS.filter(pl.col("practice_code") == "B82001")["person_id"][0]
+    store.with_columns(
+        practice_code=pl.when(pl.col("person_id") == moved).then(pl.lit("A81001")).otherwise("practice_code")
+    ).write_parquet(path)
+    number = store.filter(pl.col("person_id") == moved)["nhs_number"][0]
+    release = write_release(fresh, AS_OF)
+    assert all(number not in numbers_of(release, practice) for practice in PRACTICES)
+
+
+def test_a_type_1_opt_out_that_came_late_still_holds(fresh: Settings) -> None:
+    opted_out = LISTS.filter(pl.col("practice_code") == "B82001")["person_id"][0]
+    path = fresh.history / "events" / "QRL.parquet"
+    events = pl.read_parquet(path)
+    late = events.filter(pl.col("person_id") == opted_out).with_columns(
+        concept_id=pl.lit(codes_of("type_1_opt_out")[0]), entered_date=pl.lit(AS_OF), event_date=None
+    )
+    pl.concat([events, late]).write_parquet(path)
+    number = identity(fresh).filter(pl.col("person_id") == opted_out)["nhs_number"][0]
+    whole = cohort_rows(write_release(fresh, AS_OF))
+    assert number not in numbers_of(fresh.releases / "latest", "B82001")
+    assert whole["QRL"] == cohort_members("QRL") - memberships(opted_out)
+
+
+def test_people_whom_the_national_answer_does_not_name_leave_in_no_icb_file(fresh: Settings) -> None:
+    listed = LISTS.filter(pl.col("practice_code") == "B82001")["person_id"][0]
+    path = fresh.identity / "national_opt_out.parquet"
+    pl.read_parquet(path).filter(pl.col("person_id") != listed).write_parquet(path)
+    release = write_release(fresh, AS_OF)
+    number = identity(fresh).filter(pl.col("person_id") == listed)["nhs_number"][0]
+    assert number in numbers_of(release, "B82001")
+    assert cohort_rows(release)["QRL"] == cohort_members("QRL") - memberships(listed)
+
+
+def cohort_rows(release: Path) -> dict[str, int]:
+    """Rows of complex care and lifestyle risk together, by ICB."""
+    return {
+        icb: sum(pl.read_parquet(release / "icb" / icb / f"{name}.parquet").height for name in FLAT)
+        for icb in set(PRACTICES.values())
+    }
+
+
+FLAT = ["complex_care", "lifestyle_risk"]
+
+
+def cohort_members(icb: str) -> int:
+    return sum(PRACTICES[str(row["practice_code"])] == icb for name in FLAT for row in ROWS[name])
+
+
+def memberships(person: int) -> int:
+    return sum(row["person_id"] == person for name in FLAT for row in ROWS[name])
+
+
+def drop_answer(settings: Settings) -> None:
+    (settings.identity / "national_opt_out.parquet").unlink()
+
+
+def change_answer(settings: Settings, *, days: int = 1, share: float = 1.0) -> None:
+    path = settings.identity / "national_opt_out.parquet"
+    answer = pl.read_parquet(path).with_columns(answered_date=pl.lit(AS_OF - dt.timedelta(days=days)))
+    answer.head(int(answer.height * share)).write_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (drop_answer, "no national opt-out answer"),
+        (lambda settings: change_answer(settings, days=8), "older than 7 days"),
+        (lambda settings: change_answer(settings, share=0), "is empty"),
+        (lambda settings: change_answer(settings, share=0.5), "short answer"),
+        (lambda settings: settings.key_file.unlink(), "no pseudonym key"),
+        (lambda settings: (settings.history / "events" / "QRL.parquet").unlink(), "QRL"),
+        (lambda settings: (settings.identity / "people" / "QRL.parquet").unlink(), "QRL"),
+    ],
+    ids=["no answer", "stale answer", "empty answer", "short answer", "no key", "no history", "no identity"],
+)
+def test_what_is_missing_stops_the_release_and_leaves_the_last_one(fresh: Settings, spoil: object, says: str) -> None:
+    before = contents(write_release(fresh, AS_OF))
+    spoil(fresh)
+    with pytest.raises((ReleaseRefusedError, OSError), match=says):
+        write_release(fresh, AS_OF)
+    assert contents(fresh.releases / "latest") == before
+
+
+def test_an_answer_of_seven_days_ago_is_fresh(fresh: Settings) -> None:
+    change_answer(fresh, days=7)
+    assert verify_release(write_release(fresh, AS_OF)) == []
+
+
+def test_made_up_people_need_no_answer_when_the_options_say_so(fresh: Settings) -> None:
+    drop_answer(fresh)
+    options = ReleaseOptions(national_opt_out="none")
+    assert verify_release(write_release(fresh, AS_OF, options=options)) == []
+
+
+def test_a_week_without_tables_is_refused_with_what_to_run(fresh: Settings) -> None:
+    change_answer(fresh, days=-6)
+    with pytest.raises(ReleaseRefusedError, match="casefinder run --as-of 2026-11-23"):
+        write_release(fresh, AS_OF + dt.timedelta(days=7))
+
+
+@pytest.mark.parametrize("crash_at", [1, 2, 3])
+def test_a_crash_at_any_rename_leaves_one_whole_release(
+    fresh: Settings, monkeypatch: pytest.MonkeyPatch, crash_at: int
+) -> None:
+    before = contents(write_release(fresh, AS_OF))
+    change_answer(fresh, days=2, share=0.99)
+    real, calls = os.rename, []
+
+    def crash(source: str, target: str) -> None:
+        calls.append(target)
+        if len(calls) == crash_at:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", crash)
+        patched.setattr(os, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            write_release(fresh, AS_OF)
+    assert verify_release(fresh.releases / "latest") == []
+    assert (contents(fresh.releases / "latest") == before) == (crash_at < 3)
+    assert contents(write_release(fresh, AS_OF)) != before
+
+
+def test_an_older_week_made_again_does_not_move_latest(fresh: Settings) -> None:
+    later = AS_OF + dt.timedelta(days=7)
+    (fresh.tables / later.isoformat()).symlink_to(fresh.tables / AS_OF.isoformat())
+    change_answer(fresh, days=-6)
+    write_release(fresh, later)
+    write_release(fresh, AS_OF)
+    assert (fresh.releases / "latest").resolve().name.startswith(later.isoformat())
+
+
+def page_of(workspace: Settings, practice: str = "A81001") -> openpyxl.Workbook:
+    return openpyxl.load_workbook(workspace.releases / "latest" / "practices" / practice / "target_list.xlsx")
+
+
+def list_sheet(book: openpyxl.Workbook) -> Worksheet:
+    return book["Target list"]
+
+
+def test_every_cell_of_a_workbook_is_text_or_a_number(workspace: Settings) -> None:
+    for sheet in page_of(workspace):
+        assert {cell.data_type for row in sheet for cell in row if cell.value is not None} <= {"s", "n"}
+        assert not sheet._hyperlinks
+
+
+def test_nhs_numbers_are_text_in_three_parts(workspace: Settings) -> None:
+    sheet = list_sheet(page_of(workspace))
+    cells = [row[1] for row in sheet.iter_rows(min_row=2)]
+    assert all(cell.data_type == "s" and re.fullmatch(r"\d{3} \d{3} \d{4}", cell.value) for cell in cells)
+
+
+def test_the_list_is_frozen_filtered_and_prints_on_a4_landscape(workspace: Settings) -> None:
+    sheet = list_sheet(page_of(workspace))
+    assert sheet.freeze_panes == "C2"
+    assert sheet.auto_filter.ref == f"A1:K{sheet.max_row}"
+    assert (sheet.page_setup.paperSize, sheet.page_setup.orientation) == (9, "landscape")
+    assert (sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (None, 0)
+    assert sheet.print_title_rows == "$1:$1"
+
+
+def test_decisions_come_from_a_drop_down(workspace: Settings) -> None:
+    (decision, day) = list_sheet(page_of(workspace)).data_validations.dataValidation
+    assert decision.formula1.strip('"').split(",") == list(load_actions().decisions)
+    assert day.type == "date"
+
+
+def test_the_cover_says_intended_use_capacity_and_dates(workspace: Settings) -> None:
+    text = " ".join(str(cell.value) for row in page_of(workspace)["About this list"] for cell in row)
+    rules = load_actions()
+    for words in [rules.intended_use, *rules.not_for, "A81001 Surgery", "16 November 2026", "7 November 2026"]:
+        assert words in text
+    assert "2.5 places per 1,000 people" in text
+
+
+def test_workbook_properties_hold_no_clock(workspace: Settings) -> None:
+    assert page_of(workspace).properties.created.date() == AS_OF
+
+
+@pytest.mark.parametrize("trigger", RISKY_STARTS, ids=[f"U+{ord(start):04X}" for start in RISKY_STARTS])
+@pytest.mark.parametrize("before", ["", " ", "\u00a0", "\u3000"], ids=["bare", "space", "hard space", "wide space"])
+def test_no_text_can_run_in_a_csv_cell(trigger: str, before: str) -> None:
+    hostile = f"{before}{trigger}cmd|' /C calc'!A0"
+    assert escape_cell(hostile) == f"'{hostile}"
+
+
+@pytest.mark.parametrize("harmless", ["999 123 4567", "a=b", "• bowel screening", "", "16", "it's"])
+def test_harmless_text_stays_as_it_is(harmless: str) -> None:
+    assert escape_cell(harmless) == harmless
+
+
+def test_the_summary_is_whole_and_shows_only_safe_counts(workspace: Settings) -> None:
+    page = (workspace.releases / "latest" / "icb" / "QWO" / "summary.html").read_text("utf-8")
+    assert "<script" not in page
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", page)
+    figures = [int(figure.replace(",", "")) for figure in re.findall(r'class="figure">([\d,]+)<', page)]
+    assert figures
+    assert all(figure % 5 == 0 and figure >= 10 for figure in figures)
+    assert page.count("<svg") >= 1
