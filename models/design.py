@@ -1,0 +1,191 @@
+"""The study design: all that a model needs to be trained, judged and scored. Nothing is fitted here."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from importlib.resources import files
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_contracts.clinical.definitions import Feature as Definition
+from data_contracts.clinical.definitions import load_features
+
+SPECS = files("models") / "specs"
+
+Absent = Literal["zero", "unknown"]
+EstimatorName = Literal["cambridge_only", "logistic_splines", "additive_boosting", "full_boosting"]
+DAYS_IN_WEEK = 7
+
+
+class Frozen(BaseModel):
+    """A value that cannot change and refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Feature(Frozen):
+    """One input of the model."""
+
+    name: str
+    """As in features.yaml."""
+    absent: Absent
+    """What no row means: nothing happened (zero), or nobody measured (unknown)."""
+    risk: Literal["rises", "falls", "any"] = "any"
+    """How risk must move with the value, where that is clinically sure."""
+    is_needed: bool = False
+    """A person in whom it is unknown gets no score, and is told why."""
+    is_reason: bool = True
+    """May be shown as a reason; false for sensitive matters."""
+
+
+class Population(Frozen):
+    """Who is in the study, beside being registered, alive and not opted out on the index date."""
+
+    description: str
+    minimum_age_years: Annotated[int, Field(ge=0)] = 0
+    maximum_age_years: Annotated[int, Field(le=130)] = 130
+
+
+class FollowUp(Frozen):
+    """What counts as an outcome, and what becomes of people who die or leave."""
+
+    outcome: str
+    horizon_days: Annotated[int, Field(gt=0)]
+    late_coding_gap_days: Annotated[int, Field(ge=0)]
+    """Days between the end of the horizon and the day the outcome is read: hospital coding arrives late."""
+    deaths: Literal["compete"]
+    """A death ends the chance of the outcome. It is never merged into the outcome."""
+    leavers: Literal["counted", "weighted"]
+    """Counted: to the end of follow-up as they were. Weighted: those still followed stand in for those who left."""
+
+
+class Estimator(Frozen):
+    """One way to fit, with its settings."""
+
+    name: EstimatorName
+    settings: dict[str, float]
+
+
+class ChoiceRule(Frozen):
+    """The simplest estimator that is good enough is chosen; estimators are listed simplest first."""
+
+    c_statistic_within: float
+    average_precision_share: float
+
+
+class Split(Frozen):
+    """How people are kept apart: whole practices, by a hash of the practice code and the seed."""
+
+    held_out_share: Annotated[float, Field(gt=0, lt=1)]
+    folds: Annotated[int, Field(ge=2)]
+    seed: int
+
+
+class Subgroup(Frozen):
+    """A column by which results are broken down, cut at the edges if it is a number."""
+
+    name: str
+    column: str
+    edges: tuple[float, ...] = ()
+
+
+class Judgement(Frozen):
+    """Where the model is judged, and when the result is too good to be true."""
+
+    cuts: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    subgroups: tuple[Subgroup, ...]
+    smallest_group_events: int
+    alarm_c_statistic: float
+    alarm_positive_predictive_value: float
+    alarm_cut: float
+
+
+class StudyDesign(Frozen):
+    """A whole study: population, dates, outcome, features, estimators, split and judgement."""
+
+    name: str
+    version: int
+    purpose: str
+    population: Population
+    index_date: dt.date
+    """Features are built as of this Monday; the outcome is looked for from this day on."""
+    lookbacks: str
+    follow_up: FollowUp
+    features: tuple[Feature, ...]
+    feature_version: str
+    """Changes when features.yaml changes what one of the features counts."""
+    estimators: tuple[Estimator, ...]
+    choice: ChoiceRule
+    max_bins: Annotated[int, Field(ge=2, le=250)]
+    smallest_events: Annotated[int, Field(ge=2)]
+    reasons_shown: Annotated[int, Field(ge=1)]
+    split: Split
+    judgement: Judgement
+
+    @property
+    def end_date(self) -> dt.date:
+        """The first day after the horizon."""
+        return self.index_date + dt.timedelta(days=self.follow_up.horizon_days)
+
+    @property
+    def readable_from(self) -> dt.date:
+        """The first as-of date on which the outcome is complete: the horizon has passed and coding caught up."""
+        return self.end_date + dt.timedelta(days=self.follow_up.late_coding_gap_days)
+
+    def known_on(self, as_of_date: dt.date) -> "StudyDesign":
+        """The same design with the latest Monday whose outcome is complete on the as-of date."""
+        days = self.follow_up.horizon_days + self.follow_up.late_coding_gap_days
+        latest = as_of_date - dt.timedelta(days=days)
+        return self.model_copy(update={"index_date": latest - dt.timedelta(days=latest.weekday() % DAYS_IN_WEEK)})
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features, in the design's order."""
+        return [feature.name for feature in self.features]
+
+    def without_features(self, names: Collection[str]) -> "StudyDesign":
+        """The same study with fewer features."""
+        kept = tuple(feature for feature in self.features if feature.name not in names)
+        return self.model_copy(update={"features": kept})
+
+
+def version_of(definitions: Iterable[Definition]) -> str:
+    """Twelve hex digits that change when what a feature counts, or the meaning of its absence, changes."""
+    stated = [definition.model_dump_json(exclude={"description"}) for definition in definitions]
+    return hashlib.sha256("\n".join(stated).encode()).hexdigest()[:12]
+
+
+def read_design(text: str, definitions: Mapping[str, Definition]) -> StudyDesign:
+    """The design that a YAML text states, with what the absence of each feature means.
+
+    Raises:
+        ValueError: a feature that is not defined.
+    """
+    stated = yaml.safe_load(text)
+    names = [feature["name"] for feature in stated["features"]]
+    unknown = sorted(set(names) - set(definitions))
+    if unknown:
+        raise ValueError(f"study design {stated['name']!r}: features.yaml does not define {unknown}")
+    features = [{**feature, "absent": definitions[feature["name"]].absent} for feature in stated["features"]]
+    version = version_of(definitions[name] for name in names)
+    return StudyDesign(**{**stated, "features": features, "feature_version": version})
+
+
+def load_design(name: str) -> StudyDesign:
+    """The design that ships as ``models/specs/<name>.yaml``.
+
+    Raises:
+        ValueError: there is no such design; the message names those there are.
+    """
+    path = SPECS / f"{name}.yaml"
+    if not path.is_file():
+        raise ValueError(f"no study design named {name!r} in {SPECS}; there are: {', '.join(design_names())}")
+    return read_design(path.read_text("utf-8"), load_features())
+
+
+def design_names() -> list[str]:
+    """Names of the designs that ship."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in SPECS.iterdir() if entry.name.endswith(".yaml"))

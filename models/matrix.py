@@ -1,0 +1,138 @@
+"""From long, sparse features to small dense batches of bin numbers. Nothing is fitted to outcomes here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from models.design import Absent, Feature
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bins = npt.NDArray[np.uint8]
+
+BATCH_PEOPLE = 50_000
+
+
+@dataclass(frozen=True)
+class Binning:
+    """How the values of one feature fall into bins; the bin past the last is for the unknown."""
+
+    name: str
+    absent: Absent
+    edges: Floats
+
+    @property
+    def unknown_bin(self) -> int:
+        """The bin of people in whom the feature is unknown."""
+        return len(self.edges) + 1
+
+    @property
+    def absent_bin(self) -> int:
+        """The bin of people without a row."""
+        return int(self.bins_of(np.zeros(1))[0]) if self.absent == "zero" else self.unknown_bin
+
+    def bins_of(self, values: Floats) -> Bins:
+        """The bin of each value: how many edges it reaches; what is not a number is unknown."""
+        bins = np.searchsorted(self.edges, values, side="right")
+        return np.where(np.isnan(values), self.unknown_bin, bins).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of the chosen features, sorted by person: who, which feature (its place in the list), what value."""
+
+    person_id: Ints
+    code: npt.NDArray[np.uint32]
+    value: Floats
+
+
+def with_cambridge(features: pl.LazyFrame, cambridge: pl.DataFrame | None) -> pl.LazyFrame:
+    """One row per person and feature, the Cambridge score among them if it is given."""
+    if cambridge is None:
+        return features
+    score = cambridge.lazy().select("person_id", feature=pl.lit("cambridge_score"), value="cambridge_score")
+    return pl.concat([features, score])
+
+
+def select_rows(features: pl.LazyFrame, names: Sequence[str]) -> Rows:
+    """One row per person and chosen feature, sorted by person."""
+    frame = (
+        features.select("person_id", pl.col("feature").cast(pl.Enum(list(names)), strict=False), "value")
+        .filter(pl.col("feature").is_not_null())
+        .select("person_id", pl.col("feature").to_physical().cast(pl.UInt32).alias("code"), "value")
+        .collect()
+    )
+    if not frame["person_id"].is_sorted():
+        frame = frame.sort("person_id", maintain_order=True)
+    return Rows(frame["person_id"].to_numpy(), frame["code"].to_numpy(), frame["value"].to_numpy())
+
+
+def batches(rows: Rows, people: Ints, binnings: Sequence[Binning]) -> Iterator[tuple[slice, Bins]]:
+    """For each batch of the sorted people: its place, and bin numbers, one row per feature and column per person."""
+    for start in range(0, len(people), BATCH_PEOPLE):
+        place = slice(start, min(start + BATCH_PEOPLE, len(people)))
+        yield place, bin_batch(rows, people[place], binnings)
+
+
+def bin_batch(rows: Rows, people: Ints, binnings: Sequence[Binning]) -> Bins:
+    """Bin numbers, one row per feature and one column per person, of people sorted by id.
+
+    Raises:
+        ValueError: a person has two values of one feature.
+    """
+    first, last = np.searchsorted(rows.person_id, [people[0], people[-1] + 1])
+    column = np.searchsorted(people, rows.person_id[first:last])
+    is_wanted = people[column] == rows.person_id[first:last]
+    column, code = column[is_wanted], rows.code[first:last][is_wanted]
+    value = rows.value[first:last][is_wanted]
+    _refuse_repeats(code, column, len(people), binnings)
+    bins = np.empty((len(binnings), len(people)), dtype=np.uint8)
+    order = np.argsort(code, kind="stable")
+    ends = np.searchsorted(code[order], np.arange(len(binnings) + 1))
+    for number, binning in enumerate(binnings):
+        of_feature = order[ends[number] : ends[number + 1]]
+        bins[number] = binning.absent_bin
+        bins[number, column[of_feature]] = binning.bins_of(value[of_feature])
+    return bins
+
+
+def _refuse_repeats(code: npt.NDArray[np.uint32], column: Ints, width: int, binnings: Sequence[Binning]) -> None:
+    seen = np.zeros(len(binnings) * width, dtype=bool)
+    seen[code.astype(np.int64) * width + column] = True
+    repeats = len(code) - int(seen.sum())
+    if repeats:
+        raise ValueError(f"person_features: {repeats} rows repeat a person and feature; expected one row of each")
+
+
+def choose_edges(feature: Feature, values: Floats, *, max_bins: int) -> Floats:
+    """Edges that share the values evenly, midway between neighbours; where absent means zero it has its own bin.
+
+    Raises:
+        ValueError: the feature is unknown in everyone.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known) and feature.absent == "zero":
+        return np.empty(0)
+    if not len(known):
+        raise ValueError(
+            f"feature {feature.name!r} is unknown in everyone in training; "
+            "drop it from the study design or see why person_features lacks it"
+        )
+    distinct = np.unique(known if feature.absent == "unknown" else np.append(known, 0.0))
+    midpoints = np.asarray((distinct[:-1] + distinct[1:]) / 2, dtype=np.float64)
+    if len(midpoints) < max_bins:
+        return midpoints
+    quantiles = np.quantile(known, np.linspace(0, 1, max_bins)[1:-1], method="lower")
+    chosen = np.unique(np.searchsorted(distinct, quantiles).clip(1)) - 1
+    edges = midpoints[chosen]
+    return _with_zero_apart(edges, distinct) if feature.absent == "zero" else edges
+
+
+def _with_zero_apart(edges: Floats, distinct: Floats) -> Floats:
+    """The edges, and one on each side of zero."""
+    zero = int(np.searchsorted(distinct, 0.0))
+    beside = [(distinct[i] + distinct[i + 1]) / 2 for i in (zero - 1, zero) if 0 <= i < len(distinct) - 1]
+    return np.unique(np.append(edges, beside))

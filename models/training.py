@@ -1,0 +1,241 @@
+"""Training: outcome, split, comparison of estimators, final fit and its judgement. No file is read or written."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from models.additive import AdditiveModel, PointsTable
+from models.calibration import fit_calibration
+from models.design import Estimator, Feature, StudyDesign
+from models.estimators import CAMBRIDGE, Fitted, Parts, Sample, fit, inputs_of
+from models.evaluation import Evaluation, Row, average_precision, c_statistic, evaluate, with_subgroups
+from models.matrix import Binning, Floats, Ints, Rows, batches, choose_edges, select_rows, with_cambridge
+
+POINTS_DECIMALS = 6
+PEOPLE_FOR_THREADS = 100_000
+CAMBRIDGE_FEATURE = Feature(name=CAMBRIDGE, absent="zero")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of one estimator for people in folds it was not fitted on."""
+
+    estimator: Estimator
+    raw_scores: Floats
+    c_statistic: float
+    average_precision: float
+
+
+def study_people(design: StudyDesign, people: pl.DataFrame) -> pl.DataFrame:
+    """People of the study population, sorted by person_id."""
+    ages = (design.population.minimum_age_years, design.population.maximum_age_years)
+    return people.filter(pl.col("age_years").is_between(*ages)).sort("person_id")
+
+
+def label(design: StudyDesign, people: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
+    """The people, with outcome_count (admissions on or after the index date, before the end) and has_outcome.
+
+    Deaths compete: someone who died without an admission is in the denominator, without an outcome.
+    """
+    is_in_time = pl.col("admitted_date").is_between(design.index_date, design.end_date, closed="left")
+    counts = admissions.filter(is_in_time).group_by("person_id").agg(outcome_count=pl.len().cast(pl.Int64))
+    return people.join(counts, on="person_id", how="left", validate="1:1", maintain_order="left").with_columns(
+        pl.col("outcome_count").fill_null(0),
+        has_outcome=pl.col("outcome_count").is_not_null(),
+    )
+
+
+def hold_out(design: StudyDesign, practices: pl.Series) -> pl.Series:
+    """True for people of the held-out practices: those whose hashes come first."""
+    codes = sorted(practices.unique().to_list(), key=lambda code: _hash(design, code))
+    if len(codes) <= design.split.folds:
+        raise ValueError(
+            f"practices: expected more than {design.split.folds} to hold some out and fit in folds, "
+            f"found {len(codes)}; train on a larger area or lower split.folds in the study design"
+        )
+    chosen = max(1, round(len(codes) * design.split.held_out_share))
+    return practices.is_in(codes[:chosen])
+
+
+def folds(design: StudyDesign, practices: pl.Series) -> npt.NDArray[np.int64]:
+    """The fold of each person: practices dealt out in the order of their hashes."""
+    codes = sorted(practices.unique().to_list(), key=lambda code: _hash(design, code))
+    number = {code: place % design.split.folds for place, code in enumerate(codes)}
+    return practices.replace_strict(number, return_dtype=pl.Int64).to_numpy()
+
+
+def train(
+    design: StudyDesign,
+    features: pl.LazyFrame,
+    people: pl.DataFrame,
+    admissions: pl.DataFrame,
+    cambridge: pl.DataFrame | None = None,
+) -> tuple[AdditiveModel, Evaluation]:
+    """The chosen model, and its judgement on practices it never saw.
+
+    Args:
+        design: the study.
+        features: person_features as of the index date.
+        people: people as of the index date.
+        admissions: the outcome's spells, read on or after ``design.readable_from``.
+        cambridge: cambridge_scores as of the index date, the simplest rival; None leaves it out.
+
+    Raises:
+        ValueError: too few outcomes, a single class, a feature that nobody has: before anything is fitted.
+    """
+    inputs = with_cambridge(features, cambridge)
+    labelled = label(design, study_people(design, people), admissions)
+    check_outcome(design, labelled)
+    is_held_out = hold_out(design, labelled["practice_code"])
+    known = labelled.filter(~is_held_out)
+    check_outcome(design, known)
+    every = design.features if cambridge is None else (*design.features, CAMBRIDGE_FEATURE)
+    sample = make_sample(inputs, known, every, max_bins=design.max_bins)
+    comparisons = compare(design, sample, folds(design, known["practice_code"]))
+    chosen = choose(design, comparisons)
+    model = finish(design, chosen, sample)
+    unseen = with_subgroups(design, inputs, labelled.filter(is_held_out))
+    evaluation = evaluate(design, model.score(inputs, unseen["person_id"]), unseen)
+    return model, evaluation.with_rows(_comparison_rows(comparisons, chosen))
+
+
+def check_outcome(design: StudyDesign, labelled: pl.DataFrame) -> None:
+    """Raises ValueError if there are too few people with, or without, the outcome to learn from."""
+    events = int(labelled["has_outcome"].sum())
+    least = design.smallest_events
+    if min(events, labelled.height - events) < least:
+        raise ValueError(
+            f"{design.follow_up.outcome}: expected at least {least} people with the outcome and {least} without it "
+            f"from {design.index_date} to before {design.end_date}, found {events} of {labelled.height} with it; "
+            "look at the table of outcomes and its as-of date, or train on more practices"
+        )
+
+
+def make_sample(
+    features: pl.LazyFrame, labelled: pl.DataFrame, chosen: tuple[Feature, ...], *, max_bins: int
+) -> Sample:
+    """The labelled people (sorted by person_id) as bin numbers of the chosen features; edges are chosen on them."""
+    rows = select_rows(features, [feature.name for feature in chosen])
+    ids = labelled["person_id"].to_numpy()
+    rows = _of_people(rows, ids)
+    values = [rows.value[rows.code == code] for code in range(len(chosen))]
+    edges = [choose_edges(f, v, max_bins=max_bins) for f, v in zip(chosen, values, strict=True)]
+    binnings = tuple(Binning(f.name, f.absent, e) for f, e in zip(chosen, edges, strict=True))
+    return Sample(
+        bins=np.concatenate([bins for _, bins in batches(rows, ids, binnings)], axis=1),
+        outcomes=labelled["has_outcome"].cast(pl.Float64).to_numpy(),
+        weights=np.ones(len(ids)),
+        features=chosen,
+        binnings=binnings,
+        centres=tuple(_centres(binning, value) for binning, value in zip(binnings, values, strict=True)),
+    )
+
+
+def compare(design: StudyDesign, sample: Sample, fold: npt.NDArray[np.int64]) -> list[Comparison]:
+    """One comparison per estimator of the design, in its order, cross-fitted over groups of practices."""
+    inputs = [(estimator, inputs_of(estimator, sample)) for estimator in design.estimators]
+    return [_cross_fit(design, estimator, narrowed, fold) for estimator, narrowed in inputs if narrowed.features]
+
+
+def choose(design: StudyDesign, comparisons: list[Comparison]) -> Comparison:
+    """The first (simplest) that can be served and is as good as the design's rule asks, beside the best of them."""
+    served = [c for c in comparisons if c.estimator.name != "full_boosting"]
+    best_c = max(c.c_statistic for c in served)
+    best_precision = max(c.average_precision for c in served)
+    return next(
+        c
+        for c in served
+        if c.c_statistic >= best_c - design.choice.c_statistic_within
+        and c.average_precision >= best_precision * design.choice.average_precision_share
+    )
+
+
+def finish(design: StudyDesign, chosen: Comparison, sample: Sample) -> AdditiveModel:
+    """The model of the chosen estimator, fitted on everyone in the sample; features without points are left out."""
+    narrowed = inputs_of(chosen.estimator, sample)
+    parts = fit_quietly(chosen.estimator, narrowed, seed=design.split.seed)
+    if not isinstance(parts, Parts):
+        raise TypeError(f"{chosen.estimator.name} has no table of points and cannot be served")
+    calibration = fit_calibration(chosen.raw_scores, sample.outcomes, sample.weights)
+    model = AdditiveModel(
+        version="",
+        estimator=chosen.estimator.name,
+        design=design,
+        trained_people=len(sample.outcomes),
+        trained_events=int(sample.outcomes.sum()),
+        intercept=round(parts.intercept, POINTS_DECIMALS),
+        tables=_tables(narrowed, parts),
+        calibration=calibration,
+    )
+    digest = hashlib.sha256(model.model_dump_json().encode()).hexdigest()
+    return model.model_copy(update={"version": f"{design.name}_{design.index_date:%Y%m%d}_{digest[:8]}"})
+
+
+def fit_quietly(estimator: Estimator, sample: Sample, *, seed: int) -> Fitted:
+    """The fit; on one thread if the sample is small: threads that wait for a busy machine cost more than they save."""
+    with threadpool_limits(limits=1 if len(sample.outcomes) < PEOPLE_FOR_THREADS else None):
+        return fit(estimator, sample, seed=seed)
+
+
+def _cross_fit(design: StudyDesign, estimator: Estimator, sample: Sample, fold: npt.NDArray[np.int64]) -> Comparison:
+    raw = np.empty(len(fold))
+    for number in range(design.split.folds):
+        fitted: Fitted = fit_quietly(estimator, sample.people(fold != number), seed=design.split.seed)
+        raw[fold == number] = fitted.raw_scores(sample.bins[:, fold == number])
+    return Comparison(
+        estimator=estimator,
+        raw_scores=raw,
+        c_statistic=c_statistic(raw, sample.outcomes).value,
+        average_precision=average_precision(raw, sample.outcomes),
+    )
+
+
+def _tables(sample: Sample, parts: Parts) -> tuple[PointsTable, ...]:
+    rounded = [np.round(points, POINTS_DECIMALS).tolist() for points in parts.points]
+    return tuple(
+        PointsTable(
+            name=feature.name,
+            absent=feature.absent,
+            is_needed=feature.is_needed,
+            is_reason=feature.is_reason,
+            edges=tuple(binning.edges.tolist()),
+            points=tuple(points[:-1]),
+            unknown_points=points[-1],
+        )
+        for feature, binning, points in zip(sample.features, sample.binnings, rounded, strict=True)
+        if any(points) or feature.is_needed
+    )
+
+
+def _of_people(rows: Rows, ids: Ints) -> Rows:
+    place = np.searchsorted(ids, rows.person_id).clip(max=len(ids) - 1)
+    is_wanted = ids[place] == rows.person_id
+    return Rows(rows.person_id[is_wanted], rows.code[is_wanted], rows.value[is_wanted])
+
+
+def _centres(binning: Binning, values: Floats) -> Floats:
+    """The mean value in each bin; zero where nobody who has a row falls, which is the bin of the absent."""
+    bins = binning.bins_of(values)
+    counts = np.bincount(bins, minlength=binning.unknown_bin + 1)[:-1]
+    sums = np.bincount(bins, weights=np.nan_to_num(values), minlength=binning.unknown_bin + 1)[:-1]
+    return np.asarray(sums / np.maximum(counts, 1), dtype=np.float64)
+
+
+def _hash(design: StudyDesign, practice_code: str) -> str:
+    return hashlib.sha256(f"{design.split.seed}:{practice_code}".encode()).hexdigest()
+
+
+def _comparison_rows(comparisons: list[Comparison], chosen: Comparison) -> list[Row]:
+    return [
+        {"metric": metric, "group": "estimator", "level": each.estimator.name, "value": value}
+        for each in comparisons
+        for metric, value in {
+            "cross_fitted_c_statistic": each.c_statistic,
+            "cross_fitted_average_precision": each.average_precision,
+            "chosen": float(each is chosen),
+        }.items()
+    ]
