@@ -1,7 +1,5 @@
 """Charts of an evaluation as SVG text. Draws what the table says; works nothing out."""
 
-from typing import cast
-
 import altair as alt
 import polars as pl
 import vl_convert
@@ -29,7 +27,9 @@ def _calibration(evaluation: Evaluation) -> alt.Chart:
     scale = alt.Scale(domain=[0, top])
     risk = alt.X("cut:Q", title="Mean risk in the twentieth", scale=scale)
     observed = alt.Y("value:Q", title="Share with the outcome", scale=scale)
-    even = alt.Chart(pl.DataFrame({"cut": [0.0, top], "value": [0.0, top]})).mark_line(color="grey", strokeDash=[4, 4])
+    even = alt.Chart(pl.DataFrame({"cut": [0.0, top], "value": [0.0, top]})).mark_line(
+        color="grey", strokeDash=[4, 4]
+    )
     spread = alt.Chart(rows).mark_rule(color="#005eb8").encode(x=risk, y="low:Q", y2="high:Q")
     dots = alt.Chart(rows).mark_circle(color="#005eb8", size=40).encode(x=risk, y=observed)
     return even.encode(x=risk, y=observed) + spread + dots
@@ -83,4 +83,5 @@ def _points(model: AdditiveModel) -> alt.Chart:
 
 def _svg(chart: alt.Chart) -> str:
     sized = chart.properties(width=WIDTH, height=HEIGHT)
-    return cast(str, vl_convert.vegalite_to_svg(sized.to_dict()))
+    svg: str = vl_convert.vegalite_to_svg(sized.to_dict())
+    return svg

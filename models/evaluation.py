@@ -138,7 +138,9 @@ def with_subgroups(
     if "registered_date" in people.columns:
         people = people.with_columns(registered_days=(day - pl.col("registered_date")).dt.total_days())
     wanted = {subgroup.column for subgroup in design.judgement.subgroups} - set(people.columns)
-    counted = sorted(feature.name for feature in design.features if feature.name in wanted and feature.absent == "zero")
+    counted = sorted(
+        feature.name for feature in design.features if feature.name in wanted and feature.absent == "zero"
+    )
     for name in counted:
         values = features.filter(pl.col("feature") == name).select("person_id", pl.col("value").alias(name)).collect()
         people = people.join(values, on="person_id", how="left", validate="1:1", maintain_order="left")

@@ -176,7 +176,7 @@ def finish(design: StudyDesign, chosen: Comparison, sample: Sample) -> AdditiveM
 
 
 def fit_quietly(estimator: Estimator, sample: Sample, *, seed: int) -> Fitted:
-    """The fit; on one thread if the sample is small: threads that wait for a busy machine cost more than they save."""
+    """The fit, on one thread if the sample is small: threads waiting for a busy machine cost more than they save."""
     with threadpool_limits(limits=1 if len(sample.outcomes) < PEOPLE_FOR_THREADS else None):
         return fit(estimator, sample, seed=seed)
 
