@@ -1,0 +1,69 @@
+"""The codes that made-up records use, drawn from the project's codelists by name, with how often each is used."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import polars as pl
+
+from data_contracts.codelists import codes_of, load_codelists
+from pipelines.synthetic.world import Ints, World
+
+FALL_OFF = 0.35
+"""Each next code of a list is used this much as often as the one before: a habit of records, not a clinical fact."""
+
+
+@dataclass(frozen=True)
+class Coding:
+    """All codes in use: concept ids, and for each codelist its run of rows and their running shares."""
+
+    concept_ids: Ints
+    codelists: dict[str, tuple[int, int]]
+
+    def draw(self, codelist: str, count: int, draw: np.random.Generator) -> Ints:
+        """Rows of ``concept_ids`` for this many entries of a codelist, common codes most often."""
+        first, number = self.codelists[codelist]
+        if number == 1:
+            return np.full(count, first)
+        weights = np.cumsum(FALL_OFF ** np.arange(number))
+        return first + np.searchsorted(weights / weights[-1], draw.random(count))
+
+    def first(self, codelist: str) -> int:
+        """Row of a codelist's most used code."""
+        return self.codelists[codelist][0]
+
+    def has(self, codelist: str) -> bool:
+        """True if the codelist exists."""
+        return codelist in self.codelists
+
+
+@cache
+def load_coding() -> Coding:
+    """The codes of every codelist, and of every ethnic group under ``ethnic group <letter>``."""
+    ids: list[int] = []
+    runs: dict[str, tuple[int, int]] = {}
+    for codelist in load_codelists()["codelist"].unique(maintain_order=True).to_list():
+        found = codes_of(codelist)
+        runs[codelist] = (len(ids), len(found))
+        ids.extend(found)
+    for (group,), rows in _ethnic_groups().group_by("ethnic_group", maintain_order=True):
+        runs[f"ethnic group {group}"] = (len(ids), rows.height)
+        ids.extend(rows["code"].to_list())
+    return Coding(concept_ids=np.array(ids, dtype=np.int64), codelists=runs)
+
+
+def ethnic_code_rows(world: World, coding: Coding, group: Ints, draw: np.random.Generator) -> Ints:
+    """Rows of ``concept_ids`` for these ethnic groups."""
+    letters = world.tables["ethnic_groups"]["ethnic_group"].to_list()
+    rows = np.empty(len(group), dtype=np.int64)
+    for place, letter in enumerate(letters):
+        asked = group == place
+        rows[asked] = coding.draw(f"ethnic group {letter}", int(asked.sum()), draw)
+    return rows
+
+
+def _ethnic_groups() -> pl.DataFrame:
+    """One row per ethnic category and SNOMED CT concept."""
+    path = files("data_contracts.clinical") / "ethnic_groups.csv"
+    return pl.read_csv(path.read_text("utf-8").encode()).select("ethnic_group", "code")
