@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from data_contracts.codelists import codes_of, load_codelists
-from pipelines.synthetic.world import Ints, World
+from pipelines.synthetic.world import Ints, World, read_table
 
 FALL_OFF = 0.35
 """Each next code of a list is used this much as often as the one before: a habit of records, not a clinical fact."""
@@ -19,6 +19,8 @@ class Coding:
     """All codes in use: concept ids, and for each codelist its run of rows and their running shares."""
 
     concept_ids: Ints
+    terms: list[str]
+    is_medicine: list[bool]
     codelists: dict[str, tuple[int, int]]
 
     def draw(self, codelist: str, count: int, draw: np.random.Generator) -> Ints:
@@ -42,15 +44,22 @@ class Coding:
 def load_coding() -> Coding:
     """The codes of every codelist, and of every ethnic group under ``ethnic group <letter>``."""
     ids: list[int] = []
+    terms: list[str] = []
     runs: dict[str, tuple[int, int]] = {}
-    for codelist in load_codelists()["codelist"].unique(maintain_order=True).to_list():
+    words = dict(load_codelists().select("concept_id", "term").iter_rows())
+    for codelist in sorted(set(load_codelists()["codelist"])):
         found = codes_of(codelist)
         runs[codelist] = (len(ids), len(found))
         ids.extend(found)
+        terms.extend(words[code] for code in found)
     for (group,), rows in _ethnic_groups().group_by("ethnic_group", maintain_order=True):
         runs[f"ethnic group {group}"] = (len(ids), rows.height)
         ids.extend(rows["code"].to_list())
-    return Coding(concept_ids=np.array(ids, dtype=np.int64), codelists=runs)
+        terms.extend(rows["term"].to_list())
+    medicines = set(read_table("medicines")["medicine"])
+    drug = [row for name, (first, number) in runs.items() if name in medicines for row in range(first, first + number)]
+    flags = np.isin(np.arange(len(ids)), drug).tolist()
+    return Coding(concept_ids=np.array(ids, dtype=np.int64), terms=terms, is_medicine=flags, codelists=runs)
 
 
 def ethnic_code_rows(world: World, coding: Coding, group: Ints, draw: np.random.Generator) -> Ints:
@@ -66,4 +75,4 @@ def ethnic_code_rows(world: World, coding: Coding, group: Ints, draw: np.random.
 def _ethnic_groups() -> pl.DataFrame:
     """One row per ethnic category and SNOMED CT concept."""
     path = files("data_contracts.clinical") / "ethnic_groups.csv"
-    return pl.read_csv(path.read_text("utf-8").encode()).select("ethnic_group", "code")
+    return pl.read_csv(path.read_text("utf-8").encode()).select("ethnic_group", "code", "term")

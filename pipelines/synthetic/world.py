@@ -121,14 +121,14 @@ def _solve(table: pl.DataFrame, age_sex: pl.DataFrame) -> ConditionShape:
 
 def _reference_people(age_sex: pl.DataFrame) -> dict[str, Floats]:
     """A grid over age, sex, deprivation and frailty with weights that follow the population."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(5)
     bands = age_sex.to_dicts()
     ages = np.concatenate([np.arange(b["age_from"], min(b["age_to"], 100) + 1) for b in bands]) + 0.5
     width = np.concatenate([[min(b["age_to"], 100) - b["age_from"] + 1] * 1 for b in bands])
     share = np.repeat([b["percent"] for b in bands] / width, width)
     male = np.repeat([1 - b["percent_female"] / 100 for b in bands], width)
-    age, sex, z, u = np.meshgrid(ages, [0.0, 1.0], norm.ppf((np.arange(10) + 0.5) / 10), nodes, indexing="ij")
-    weight = np.meshgrid(share, [0.0, 1.0], np.ones(10), weights, indexing="ij")
+    age, sex, z, u = np.meshgrid(ages, [0.0, 1.0], norm.ppf((np.arange(4) + 0.5) / 4), nodes, indexing="ij")
+    weight = np.meshgrid(share, [0.0, 1.0], np.ones(4), weights, indexing="ij")
     weight = weight[0] * weight[3] * np.where(sex == 1, male[:, None, None, None], 1 - male[:, None, None, None])
     return {"age": age.ravel(), "male": sex.ravel(), "z": z.ravel(), "u": u.ravel(), "weight": weight.ravel()}
 
@@ -141,8 +141,8 @@ def _level(shape: ConditionShape, row: int, published: dict[str, Any], grid: dic
     lean = shape.male[row] * person["male"] + shape.deprivation[row] * person["z"] + shape.frailty[row] * person["u"]
     time = (person["age"] - shape.midpoint[row]) / shape.scale[row]
     target = published["published_percent"] / 100 / shape.sensitivity[row]
-    low, high = -20.0, 20.0
-    for _ in range(50):
+    low, high = -12.0, 6.0
+    for _ in range(32):
         middle = (low + high) / 2
         share = logistic(middle + lean + time) if shape.is_rising[row] else logistic(middle + lean) * logistic(time)
         low, high = (middle, high) if float(weight @ share) < target else (low, middle)

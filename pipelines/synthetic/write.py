@@ -1,0 +1,111 @@
+"""Makes a population chunk by chunk and writes it as extracts, as history, and with its truth beside it."""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, get_args
+
+import polars as pl
+
+from pipelines.synthetic.emis import write_emis
+from pipelines.synthetic.history import HistoryFiles, history_tables, write_places
+from pipelines.synthetic.hospital import admitted_episodes, attendances, write_pipes
+from pipelines.synthetic.places import Plan, plan
+from pipelines.synthetic.population import Population, make_population
+from pipelines.synthetic.reference import not_opted_out, write_reference, write_reply
+from pipelines.synthetic.truth import truth_frame
+from pipelines.synthetic.world import load_world
+
+Format = Literal["emis", "hospital", "reference", "opt_out", "history"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+@dataclass
+class _Output:
+    """Where one call writes, and what it has gathered over the chunks so far."""
+
+    out: Path
+    formats: frozenset[str]
+    plan: Plan
+    is_first: bool = True
+    replies: list[pl.Series] = field(default_factory=list)
+
+    @property
+    def landing(self) -> Path:
+        """The landing folder."""
+        return self.out / "landing"
+
+
+def write_extracts(
+    *,
+    people: int,
+    practices: int | None,
+    seed: int,
+    as_of: dt.date,
+    formats: Collection[Format],
+    out: Path,
+    icbs: int | None = None,
+    with_truth: bool = True,
+) -> Plan:
+    """The plan of the population that was made, after writing it under ``out``.
+
+    ``formats``: emis, hospital, reference, opt_out go to ``out/landing``; history to ``out/history``; the true
+    risks to ``out/truth/<icb>.parquet``, by NHS number, or by person_id where only history is asked for.
+
+    Raises:
+        ValueError: an unknown format, or more people than there are places or numbers for.
+    """
+    unknown = set(formats) - set(FORMATS)
+    if unknown or not formats:
+        raise ValueError(f"formats {sorted(unknown)} are unknown; choose among {', '.join(FORMATS)}")
+    world = load_world()
+    made = plan(world, people=people, practices=practices, seed=seed, anchor=as_of, icbs=icbs)
+    output = _Output(out=out, formats=frozenset(formats), plan=made)
+    for icb_code, chunks in groupby(made.chunks, key=lambda chunk: chunk.icb_code):
+        files = HistoryFiles(out / "history", icb_code)
+        truths: list[pl.DataFrame] = []
+        for chunk in chunks:
+            population = make_population(world, made, chunk)
+            _write_chunk(population, output, files)
+            if with_truth:
+                truths.append(truth_frame(population, as_of, by_nhs_number=output.formats != {"history"}))
+        files.close()
+        if with_truth:
+            _write_truth(truths, out / "truth" / f"{icb_code}.parquet")
+    _write_whole(output)
+    return made
+
+
+def _write_chunk(population: Population, output: _Output, files: HistoryFiles) -> None:
+    """One chunk in every format asked for."""
+    if "history" in output.formats:
+        for name, table in history_tables(population):
+            files.add(name, table)
+    if "emis" in output.formats:
+        write_emis(population, output.landing / "emis")
+    if "hospital" in output.formats:
+        stamp = f"{output.plan.anchor:%Y%m%d}"
+        folder = output.landing / "hospital"
+        write_pipes(admitted_episodes(population), folder / f"HES_APC_{stamp}.txt", is_first=output.is_first)
+        write_pipes(attendances(population), folder / f"HES_AE_{stamp}.txt", is_first=output.is_first)
+    if "opt_out" in output.formats:
+        output.replies.append(not_opted_out(population))
+    output.is_first = False
+
+
+def _write_whole(output: _Output) -> None:
+    """What is written once for all chunks."""
+    if "history" in output.formats:
+        write_places(output.plan, output.out / "history")
+    if "reference" in output.formats:
+        write_reference(output.plan, output.landing / "reference")
+    if "opt_out" in output.formats:
+        write_reply(output.replies, output.plan, output.landing / "national_opt_out")
+
+
+def _write_truth(truths: list[pl.DataFrame], file: Path) -> None:
+    """The true risks of one ICB, never in landing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pl.concat(truths).write_parquet(file, compression="zstd")
