@@ -1,6 +1,7 @@
 """Lives through the made years: emergency admissions that breed more, other admissions, attendances, death."""
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def boost_sum(world: World, after: Floats) -> Floats:
     fade = world.number("emergency.fade_days") - full
     inside = np.clip(after - full, 0, fade)
     falling = peak * inside - (peak - 1) / (2 * fade) * inside**2
-    return peak * np.minimum(after, full) + falling + np.maximum(after - full - fade, 0)
+    return np.asarray(peak * np.minimum(after, full) + falling + np.maximum(after - full - fade, 0))
 
 
 def boost_days(world: World, lived: Floats) -> Floats:
@@ -60,7 +61,9 @@ def boost_days(world: World, lived: Floats) -> Floats:
     curve = (peak - 1) / (2 * fade)
     inside = np.clip(lived - first, 0, second - first)
     middle = (peak - np.sqrt(np.maximum(peak**2 - 4 * curve * inside, 0))) / (2 * curve)
-    return np.where(lived < first, lived / peak, np.where(lived < second, full + middle, full + fade + lived - second))
+    return np.where(
+        lived < first, lived / peak, np.where(lived < second, full + middle, full + fade + lived - second)
+    )
 
 
 def live(world: World, plan: Plan, people: People, onsets: Onsets, chunk: int) -> Lives:
@@ -69,7 +72,7 @@ def live(world: World, plan: Plan, people: People, onsets: Onsets, chunk: int) -
     state = _State.fresh(people)
     found: list[Spells] = []
     starts = segments(world, plan)
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         rates = hazards(world, plan, people, onsets, start)
         found.extend(_segment(world, people, rates, state, start, end, draw))
     elective = _elective(world, plan, people, state.death_day, starts, draw)
@@ -129,7 +132,7 @@ def _next(
 def _season(world: World, day: Floats) -> Floats:
     """The season's factor on emergency rates, mean one."""
     turn = 2 * np.pi * (day % YEAR - world.number("emergency.season_peak_day")) / YEAR
-    return 1 + world.number("emergency.season_amplitude") * np.cos(turn)
+    return np.asarray(1 + world.number("emergency.season_amplitude") * np.cos(turn))
 
 
 def _admit(
@@ -139,7 +142,9 @@ def _admit(
     leaves = day + _length(world, people, person, day, draw)
     fatal = draw.random(len(person)) < rates.fatality[person]
     inside = fatal & (draw.random(len(person)) < world.number("death.in_hospital"))
-    later = leaves + np.where(inside, 0.5, 1 + draw.standard_exponential(len(person)) * world.number("death.soon_days"))
+    later = leaves + np.where(
+        inside, 0.5, 1 + draw.standard_exponential(len(person)) * world.number("death.soon_days")
+    )
     dies[person] = np.where(fatal, np.minimum(dies[person], later), dies[person])
     discharged = np.minimum(leaves, np.floor(np.maximum(dies[person], day)))
     return Spells(

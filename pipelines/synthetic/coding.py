@@ -57,7 +57,9 @@ def load_coding() -> Coding:
         ids.extend(rows["code"].to_list())
         terms.extend(rows["term"].to_list())
     medicines = set(read_table("medicines")["medicine"])
-    drug = [row for name, (first, number) in runs.items() if name in medicines for row in range(first, first + number)]
+    drug = [
+        row for name, (first, number) in runs.items() if name in medicines for row in range(first, first + number)
+    ]
     flags = np.isin(np.arange(len(ids)), drug).tolist()
     return Coding(concept_ids=np.array(ids, dtype=np.int64), terms=terms, is_medicine=flags, codelists=runs)
 

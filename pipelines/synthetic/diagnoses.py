@@ -56,7 +56,7 @@ def _primary(population: Population, kind: str, rows: Ints, draw: np.random.Gene
     depth = np.array([len(found) for found in codes])
     flat = np.array([code for found in codes for code in found], dtype=object)
     first = np.cumsum(depth) - depth
-    return flat[first[chosen] + np.floor(draw.random(len(rows)) ** 2 * depth[chosen]).astype(np.int64)]
+    return np.asarray(flat[first[chosen] + np.floor(draw.random(len(rows)) ** 2 * depth[chosen]).astype(np.int64)])
 
 
 def _need(population: Population, condition: str, rows: Ints) -> Floats:

@@ -64,7 +64,9 @@ def _laid_out(name: str, filled: pl.DataFrame, organisation: str, processing_id:
         "EffectiveDatePrecision": "YMD",
     }
     chosen = [
-        pl.col(column).cast(pl.String) if column in filled.columns else pl.lit(constants.get(column, "")).alias(column)
+        pl.col(column).cast(pl.String)
+        if column in filled.columns
+        else pl.lit(constants.get(column, "")).alias(column)
         for column in columns_of(name)
     ]
     if not filled.height:
@@ -75,7 +77,9 @@ def _laid_out(name: str, filled: pl.DataFrame, organisation: str, processing_id:
 def _date(values: Ints) -> pl.Series:
     """ISO dates; NEVER is empty."""
     days = np.asarray(values).astype(np.int64)
-    return pl.Series(np.where(days >= NEVER, 0, days).astype(np.int32)).cast(pl.Date).set(pl.Series(days >= NEVER), None)
+    return (
+        pl.Series(np.where(days >= NEVER, 0, days).astype(np.int32)).cast(pl.Date).set(pl.Series(days >= NEVER), None)
+    )
 
 
 def _people(population: Population, members: Memberships) -> dict[str, pl.DataFrame]:
@@ -154,7 +158,9 @@ def _observations(population: Population, members: Memberships) -> dict[str, pl.
         ObservationGuid=pl.col("guid"),
         Value=pl.Series(found.value).fill_nan(None).cast(pl.Float64).round(1).cast(pl.String).str.strip_suffix(".0"),
         NumericUnit=pl.Series(list(UNITS)).gather(pl.Series(found.unit)),
-        ObservationType=pl.when(pl.Series(~np.isnan(found.value))).then(pl.lit("Value")).otherwise(pl.lit("Observation")),
+        ObservationType=pl.when(pl.Series(~np.isnan(found.value)))
+        .then(pl.lit("Value"))
+        .otherwise(pl.lit("Observation")),
     )
     frame = _with_pressure_parents(population, frame, found)
     problems = _problem_codes(population)
@@ -196,7 +202,13 @@ def _with_pressure_parents(population: Population, frame: pl.DataFrame, found: E
     named = parents.select(*key, ParentObservationGuid="ObservationGuid")
     children = children.join(named, on=key, how="left", validate="m:1", maintain_order="left", nulls_equal=True)
     turned = children.with_columns(turn=pl.col("ObservationGuid").str.slice(1, 1) < "5")
-    turned = turned.sort("practice", "PatientGuid", "EffectiveDate", pl.col("CodeId") * pl.when("turn").then(-1).otherwise(1), maintain_order=True)
+    turned = turned.sort(
+        "practice",
+        "PatientGuid",
+        "EffectiveDate",
+        pl.col("CodeId") * pl.when("turn").then(-1).otherwise(1),
+        maintain_order=True,
+    )
     others = frame.filter(~is_pressure)
     return pl.concat([others, parents, turned.drop("turn")], how="diagonal")
 
@@ -275,7 +287,11 @@ def _contacts(population: Population, members: Memberships) -> dict[str, pl.Data
         DidNotAttend=pl.when(missed).then(pl.lit("true")).otherwise(pl.lit("false")),
         SessionGuid=pl.Series(guids(population.plan.seed, "session", slots["practice"].to_numpy())),
         BookedDate="EffectiveDate",
-        SlotStatus=pl.when(cancelled).then(pl.lit("Cancelled")).when(missed).then(pl.lit("DNA")).otherwise(pl.lit("Left")),
+        SlotStatus=pl.when(cancelled)
+        .then(pl.lit("Cancelled"))
+        .when(missed)
+        .then(pl.lit("DNA"))
+        .otherwise(pl.lit("Left")),
         SlotType=pl.lit("Routine"),
     )
     return {"CareRecord_Consultation": consultations, "Appointment_Slot": slots}
@@ -332,9 +348,16 @@ def _codes(population: Population) -> dict[str, pl.DataFrame]:
     """The central code tables, whole in every practice's delivery."""
     coding, parent = population.coding, population.world.entry("parent_of_pressures")
     whole = pl.DataFrame(
-        {"CodeId": _code_ids(population), "concept": coding.concept_ids, "Term": coding.terms, "drug": coding.is_medicine}
+        {
+            "CodeId": _code_ids(population),
+            "concept": coding.concept_ids,
+            "Term": coding.terms,
+            "drug": coding.is_medicine,
+        }
     ).with_columns(pl.col("concept").cast(pl.String))
-    above = pl.DataFrame({"CodeId": PARENT_CODE_ID, "Term": parent["term"], "concept": str(parent["code"]), "drug": False})
+    above = pl.DataFrame(
+        {"CodeId": PARENT_CODE_ID, "Term": parent["term"], "concept": str(parent["code"]), "drug": False}
+    )
     clinical = pl.concat([above.with_columns(pl.col("CodeId").cast(pl.Int64)), whole.select(above.columns)])
     return {
         "Coding_ClinicalCode": clinical.filter(~pl.col("drug")).select("CodeId", "Term", SnomedCTConceptId="concept"),

@@ -1,5 +1,6 @@
 """What practices write down: diagnoses, readings, smoking, ethnic group, dissent, medicines, contacts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,7 +12,7 @@ from pipelines.synthetic.coding import Coding, ethnic_code_rows
 from pipelines.synthetic.conditions import Onsets
 from pipelines.synthetic.people import People
 from pipelines.synthetic.places import Plan
-from pipelines.synthetic.world import NEVER, YEAR, Flags, Floats, Ints, World, stream
+from pipelines.synthetic.world import YEAR, Flags, Floats, Ints, World, stream
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,7 @@ def late(world: World, count: int, draw: np.random.Generator) -> Ints:
     return np.where(is_late, np.minimum(days, 700), 0).astype(np.int64)
 
 
-def _smoking(
-    world: World, people: People, whole: Span, coding: Coding, draw: np.random.Generator
-) -> list[Entries]:
+def _smoking(world: World, people: People, whole: Span, coding: Coding, draw: np.random.Generator) -> list[Entries]:
     """Smoking status as asked now and then from the middle teens."""
     start = np.maximum(whole.first, people.birth_day + world.number("smoking.age_from") * YEAR)
     asked = draw.random(people.count) < world.number("smoking.recorded")
@@ -187,7 +186,7 @@ def _level(
 ) -> Floats:
     """Each person's own level of a measure, before what is left to chance."""
     age = people.age(plan.anchor_day - 1000)
-    poorer = 5.5 - people.deprivation_tenth
+    spread = draw.standard_normal(people.count)
 
     def has(name: str) -> Flags:
         return onsets.onset_day[:, world.conditions.index(name)] < plan.anchor_day
@@ -195,29 +194,35 @@ def _level(
     def body(name: str) -> float:
         return world.number(f"body.{name}")
 
-    if measure == "bmi":
-        adult = body("bmi_mean") + body("bmi_deprivation_per_tenth") * poorer + body("bmi_diabetes") * has("diabetes")
-        spread = draw.standard_normal(people.count)
-        adult = adult + body("bmi_sd") * (spread + 0.18 * (spread**2 - 1))
+    def bmi() -> Floats:
+        adult = body("bmi_mean") + body("bmi_deprivation_per_tenth") * (5.5 - people.deprivation_tenth)
+        adult = adult + body("bmi_diabetes") * has("diabetes") + body("bmi_sd") * (spread + 0.18 * (spread**2 - 1))
         return np.where(age >= 16, adult, body("child_bmi") + body("child_sd") * spread)
-    if measure == "blood_pressure":
-        level = body("systolic_at_40") + body("systolic_per_year") * (age - 40)
-        level = level + body("systolic_sd") * draw.standard_normal(people.count)
+
+    def systolic() -> Floats:
+        level = body("systolic_at_40") + body("systolic_per_year") * (age - 40) + body("systolic_sd") * spread
         return level + body("systolic_hypertension") * has("hypertension")
-    if measure == "egfr":
+
+    def egfr() -> Floats:
         level = body("egfr_at_40") + body("egfr_per_year") * (age - 40)
         return level + body("egfr_kidney_disease") * has("chronic_kidney_disease")
-    if measure == "hba1c":
-        sugar = body("hba1c_diabetes") + body("hba1c_diabetes_sd") * draw.standard_normal(people.count)
-        raised = body("hba1c_prediabetes") * has("non_diabetic_hyperglycaemia")
-        return mean + np.where(has("diabetes"), np.maximum(sugar, 4.0), raised)
-    if measure == "cholesterol_total":
-        return mean + body("cholesterol_treated") * (has("diabetes") | has("coronary_heart_disease"))
-    if measure == "haemoglobin":
-        return mean + body("haemoglobin_female") * ~people.is_male
-    if measure == "audit_c":
-        return mean + body("audit_c_alcohol_problems") * has("alcohol_problems")
-    return np.full(people.count, mean)
+
+    def hba1c() -> Floats:
+        sugar = np.maximum(body("hba1c_diabetes") + body("hba1c_diabetes_sd") * spread, 4.0)
+        return mean + np.where(has("diabetes"), sugar, body("hba1c_prediabetes") * has("non_diabetic_hyperglycaemia"))
+
+    levels: dict[str, Callable[[], Floats]] = {
+        "bmi": bmi,
+        "blood_pressure": systolic,
+        "egfr": egfr,
+        "hba1c": hba1c,
+        "cholesterol_total": lambda: (
+            mean + body("cholesterol_treated") * (has("diabetes") | has("coronary_heart_disease"))
+        ),
+        "haemoglobin": lambda: mean + body("haemoglobin_female") * ~people.is_male,
+        "audit_c": lambda: mean + body("audit_c_alcohol_problems") * has("alcohol_problems"),
+    }
+    return levels[measure]() if measure in levels else np.full(people.count, mean)
 
 
 def medicine_entries(
@@ -255,9 +260,7 @@ def contact_rate(world: World, plan: Plan, people: People, condition_count: Floa
     return rate * np.exp(log_rate + world.number("contacts.per_condition") * np.minimum(condition_count, 8))
 
 
-def contact_entries(
-    world: World, plan: Plan, people: People, onsets: Onsets, lives: Lives, chunk: int
-) -> Entries:
+def contact_entries(world: World, plan: Plan, people: People, onsets: Onsets, lives: Lives, chunk: int) -> Entries:
     """Contacts; ``code`` is the place of the kind in CONTACT_KINDS."""
     draw = stream(plan.seed, chunk, "contacts")
     when = span(world, plan, people, lives, world.number("time.contact_years"))
@@ -269,8 +272,3 @@ def contact_entries(
     seen = world.number("contacts.consultation")
     kind = (place > seen).astype(np.int64) + (place > seen + world.number("contacts.attended"))
     return entries(person, day, np.minimum(kind, len(CONTACT_KINDS) - 1))
-
-
-def is_ever(day: NDArray[np.int32]) -> Flags:
-    """True where something ever happens."""
-    return day < NEVER

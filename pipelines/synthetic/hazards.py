@@ -64,9 +64,7 @@ def _base(world: World, people: People, age: Floats) -> tuple[Floats, Floats]:
     return rate, odds + np.array(world.entry("smoking.log_avoidable"))[people.smoking]
 
 
-def _dying(
-    world: World, people: People, age: Floats, effect: Floats, frailty: Floats
-) -> tuple[Floats, Floats]:
+def _dying(world: World, people: People, age: Floats, effect: Floats, frailty: Floats) -> tuple[Floats, Floats]:
     """Yearly death rate outside admissions, and the chance that an emergency admission is fatal."""
     past = age - 60
     log_rate = world.number("death.log_rate_at_60") + world.number("death.per_year_of_age") * past
@@ -75,4 +73,6 @@ def _dying(
     log_rate = log_rate + world.number("death.deprivation_per_tenth") * poorer + effect
     rate = np.exp(log_rate) + np.where(age < 1, world.number("death.infant"), 0.0)
     odds = world.number("death.after_admission_at_60") + world.number("death.after_admission_per_year") * past
-    return np.minimum(rate, 3.0), logistic(odds + world.number("death.after_admission_frailty") * frailty + 0.5 * effect)
+    return np.minimum(rate, 3.0), logistic(
+        odds + world.number("death.after_admission_frailty") * frailty + 0.5 * effect
+    )

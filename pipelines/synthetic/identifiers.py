@@ -22,7 +22,7 @@ def _valid_numbers() -> Ints:
     weighted = total + sum(digit * weight for digit, weight in zip(digits, (7, 6, 5, 4, 3, 2), strict=True))
     check = (11 - weighted % 11) % 11
     keep = check != 10
-    return (int(TEST_RANGE) * 10**6 + middle[keep]) * 10 + check[keep]
+    return np.asarray((int(TEST_RANGE) * 10**6 + middle[keep]) * 10 + check[keep])
 
 
 def nhs_numbers(index: Ints, seed: int) -> pl.Series:
@@ -48,16 +48,22 @@ def guids(seed: int, kind: str, number: Ints) -> pl.Series:
         low = _mix(high ^ (salt * np.uint64(0xD6E8FEB86659FD93)))
     raw = np.column_stack([high, low]).astype(">u8").tobytes()
     text = raw.hex().upper()
-    whole = pl.Series([text]).str.extract_all(r"[0-9A-F]{32}").explode() if len(number) else pl.Series([], dtype=pl.String)
+    whole = (
+        pl.Series([text]).str.extract_all(r"[0-9A-F]{32}").explode()
+        if len(number)
+        else pl.Series([], dtype=pl.String)
+    )
     pieces = [whole.str.slice(start, length) for start, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
     frame = pl.DataFrame({f"p{place}": piece for place, piece in enumerate(pieces)})
-    return frame.select(pl.format("{}{}-{}-{}-{}-{}{}", pl.lit("{"), "p0", "p1", "p2", "p3", "p4", pl.lit("}"))).to_series()
+    return frame.select(
+        pl.format("{}{}-{}-{}-{}-{}{}", pl.lit("{"), "p0", "p1", "p2", "p3", "p4", pl.lit("}"))
+    ).to_series()
 
 
 def _mix(value: np.ndarray) -> np.ndarray:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    return np.asarray(value ^ (value >> np.uint64(31)))
 
 
 def postcodes(lsoa: Ints, number: Ints) -> pl.Series:

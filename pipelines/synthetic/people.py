@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class People:
     @property
     def deprivation(self) -> Floats:
         """Deprivation as a normal score; higher is more deprived."""
-        return norm.ppf(1 - (np.arange(10) + 0.5) / 10)[self.deprivation_tenth - 1]
+        return np.asarray(norm.ppf(1 - (np.arange(10) + 0.5) / 10)[self.deprivation_tenth - 1])
 
     def age(self, day: int) -> Floats:
         """Age in years at a day, never under nought."""
@@ -77,7 +78,7 @@ def make_people(world: World, plan: Plan, chunk: Chunk) -> People:
     age, is_male = _ages(world, tenth, draw)
     birth_day = (plan.anchor_day - np.floor(age * YEAR) - 1).astype(np.int32)
     ethnic_group = _choice(world.column("ethnic_groups", "percent"), len(index), draw)
-    parts = {
+    parts: dict[str, Any] = {
         "ethnic_group_recorded": draw.random(len(index)) < world.number("ethnic_group.recorded"),
         "frailty": draw.standard_normal(len(index)),
         "leaning": draw.standard_normal(len(index)),
@@ -114,7 +115,7 @@ def _areas(plan: Plan, practice: Ints, draw: np.random.Generator) -> Ints:
     """Each person's area, evenly among the practice's areas."""
     first = plan.practices["first_lsoa"].to_numpy()[practice]
     count = plan.practices["lsoa_count"].to_numpy()[practice]
-    return first + np.floor(draw.random(len(practice)) * count).astype(np.int64)
+    return np.asarray(first + np.floor(draw.random(len(practice)) * count).astype(np.int64))
 
 
 @cache
@@ -212,7 +213,7 @@ def _registrations(
     birth_day: Days,
     is_male: Flags,
     draw: np.random.Generator,
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, Any]:
     """When each person joined and left the practice, and the practice before where that is in the same chunk."""
     count, anchor = len(practice), plan.anchor_day
     young = (age >= world.number("registration.young_from")) & (age <= world.number("registration.young_to"))
@@ -261,7 +262,7 @@ def _opt_outs(
     is_male: Flags,
     registered_day: Days,
     draw: np.random.Generator,
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, Any]:
     """Day of Type 1 dissent, clustered by practice, and whether a national opt-out is set."""
     lean = plan.practices["type_1"].to_numpy()[practice]
     share = world.number("opt_out.type_1")

@@ -55,7 +55,9 @@ def plan(
 def list_sizes(world: World, *, practices: int, people: int | None, seed: int) -> Floats:
     """List sizes that follow the published percentiles, in a mixed order, scaled to sum to the people asked for."""
     at = (np.arange(practices) + 0.5) / practices * 100
-    sizes = np.exp(np.interp(at, world.column("list_sizes", "percentile"), np.log(world.column("list_sizes", "list_size"))))
+    sizes = np.exp(
+        np.interp(at, world.column("list_sizes", "percentile"), np.log(world.column("list_sizes", "list_size")))
+    )
     sizes = stream(seed, 0, "list sizes").permutation(sizes)
     return sizes if people is None else np.maximum(1, sizes * people / sizes.sum())
 
@@ -88,7 +90,9 @@ def _practices(world: World, sizes: Floats, *, seed: int, icbs: int) -> pl.DataF
 def _with_areas(world: World, practices: pl.DataFrame, *, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Practices with their range of areas, and one row per LSOA with its deprivation rank and tenth."""
     draw = stream(seed, 0, "areas")
-    each = np.maximum(3, np.round(practices["list_size"].to_numpy() / world.number("places.people_per_lsoa"))).astype(int)
+    each = np.maximum(3, np.round(practices["list_size"].to_numpy() / world.number("places.people_per_lsoa"))).astype(
+        int
+    )
     owner = np.repeat(np.arange(practices.height), each)
     weight = (practices["list_size"].to_numpy() / each)[owner]
     tie = world.number("places.practice_deprivation")

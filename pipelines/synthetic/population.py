@@ -92,7 +92,7 @@ def memberships(population: Population) -> Memberships:
     person, practice, start, end = (np.concatenate([part[place] for part in parts]) for place in range(4))
     sort = np.concatenate([np.full(len(part[0]), part[4]) for part in parts])
     end = np.where(end < anchor, end, NEVER).astype(np.int32)
-    order = np.lexsort((sort, people.person_id[person], practice))
+    order = np.lexsort((sort, start, people.person_id[person], practice))
     whole = Memberships(person, practice, start.astype(np.int32), end, sort == 2, sort == 1)
     return Memberships(**{field.name: getattr(whole, field.name)[order] for field in fields(Memberships)})
 

@@ -1,16 +1,16 @@
 """Screening and immunisation histories: who was due, who came, who declined, what the record says of it."""
 
+from functools import partial
+
 import numpy as np
 
 from pipelines.synthetic.admissions import Lives
 from pipelines.synthetic.coding import Coding
+from pipelines.synthetic.conditions import Onsets
 from pipelines.synthetic.gp_records import Entries, Span, entries, joined, late, span
 from pipelines.synthetic.people import People
 from pipelines.synthetic.places import Plan
-from pipelines.synthetic.conditions import Onsets
 from pipelines.synthetic.world import YEAR, Flags, Floats, World, logistic, stream
-
-AT_RISK = "coronary_heart_disease|heart_failure|copd|asthma|diabetes|chronic_kidney_disease|stroke_or_tia|chronic_liver_disease"
 
 
 def prevention_entries(
@@ -31,6 +31,11 @@ def prevention_entries(
     )
 
 
+def _figure(world: World, block: str, name: str) -> float:
+    """One figure of a block of world.yaml."""
+    return world.number(f"{block}.{name}")
+
+
 def _leaning(world: World, people: People) -> Floats:
     """Log odds of responding to screening that go with the person, the group and the place."""
     poorer = 5.5 - people.deprivation_tenth
@@ -40,7 +45,13 @@ def _leaning(world: World, people: People) -> Floats:
 
 
 def _round(
-    world: World, name: str, invited: Flags, due: Floats, odds: Floats, whole: Span, coding: Coding,
+    world: World,
+    name: str,
+    invited: Flags,
+    due: Floats,
+    odds: Floats,
+    whole: Span,
+    coding: Coding,
     draw: np.random.Generator,
 ) -> list[Entries]:
     """One round of invitations: done, declined or no response, as far as the record says."""
@@ -72,7 +83,9 @@ def _bowel(
     for back in range(4):
         due = plan.anchor_day - phase - every * back
         age = (due - people.birth_day) / YEAR
-        invited = (age >= world.number("screening.bowel.age_from")) & (age < world.number("screening.bowel.age_to") + 1)
+        invited = (age >= world.number("screening.bowel.age_from")) & (
+            age < world.number("screening.bowel.age_to") + 1
+        )
         found += _round(world, "bowel", invited, due, odds, whole, coding, draw)
     return found
 
@@ -88,7 +101,9 @@ def _breast(
     for back in range(3):
         due = plan.anchor_day - phase - every * back
         age = (due - people.birth_day) / YEAR
-        invited = (age >= world.number("screening.breast.age_from")) & (age < world.number("screening.breast.age_to") + 1)
+        invited = (age >= world.number("screening.breast.age_from")) & (
+            age < world.number("screening.breast.age_to") + 1
+        )
         found += _round(world, "breast", invited & ~people.is_male, due, odds, whole, coding, draw)
     return found
 
@@ -97,7 +112,7 @@ def _cervical(
     world: World, plan: Plan, people: People, whole: Span, lean: Floats, coding: Coding, draw: np.random.Generator
 ) -> list[Entries]:
     """A sample every three years to 49 and five after, with invitations and reminders in the record."""
-    figure = lambda name: world.number(f"screening.cervical.{name}")  # noqa: E731
+    figure = partial(_figure, world, "screening.cervical")
     place = draw.random(people.count)
     age_now = people.age(plan.anchor_day)
     share = figure("unsuitable_at_45") + figure("unsuitable_per_year") * np.maximum(age_now - 45, 0)
@@ -135,8 +150,8 @@ def _flu(
     world: World, plan: Plan, people: People, onsets: Onsets, whole: Span, coding: Coding, draw: np.random.Generator
 ) -> list[Entries]:
     """A season's vaccination for the old, those at risk and small children, habits carrying over the years."""
-    figure = lambda name: world.number(f"flu.{name}")  # noqa: E731
-    risk_day = onsets.recorded_day[:, world.conditions.indices(AT_RISK)].min(axis=1)
+    figure = partial(_figure, world, "flu")
+    risk_day = onsets.recorded_day[:, world.conditions.indices(world.entry("flu.risk_groups"))].min(axis=1)
     lean = figure("leaning") * people.leaning + figure("deprivation_per_tenth") * (5.5 - people.deprivation_tenth)
     lean = lean + world.column("ethnic_groups", "response")[people.ethnic_group]
     found: list[Entries] = []
@@ -171,7 +186,7 @@ def _mmr(
     world: World, plan: Plan, people: People, whole: Span, coding: Coding, draw: np.random.Generator
 ) -> list[Entries]:
     """Two doses, the second only after the first; entered when given, however long ago."""
-    figure = lambda name: world.number(f"mmr.{name}")  # noqa: E731
+    figure = partial(_figure, world, "mmr")
     young = people.birth_day > plan.anchor_day - figure("oldest_birth_years") * YEAR
     lean = figure("leaning") * people.leaning + figure("deprivation_per_tenth") * (5.5 - people.deprivation_tenth)
     lean = lean + world.column("ethnic_groups", "response")[people.ethnic_group]

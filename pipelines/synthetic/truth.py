@@ -55,7 +55,9 @@ def observable_risk(population: Population, as_of: dt.date) -> Risks:
     nodes, prior = np.polynomial.hermite_e.hermegauss(NODES)
     record = _Record.read(population, day)
     chance, effects = _condition_evidence(population, day, nodes)
-    chance += np.log(prior) + _admission_evidence(population, record, nodes) + _contact_evidence(population, record, nodes)
+    chance += (
+        np.log(prior) + _admission_evidence(population, record, nodes) + _contact_evidence(population, record, nodes)
+    )
     weight = np.exp(chance - chance.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
     avoidable, emergency = np.zeros(population.people.count), np.zeros(population.people.count)
@@ -124,7 +126,8 @@ def _risks(rates: Hazards, weeks: Ints) -> Risks:
 
 def _read(table: Floats, values: tuple[Floats, ...], weeks: Ints) -> Floats:
     """The table between its points, straight lines along every axis."""
-    places, parts = [], []
+    places: list[Ints] = []
+    parts: list[Floats | None] = []
     for axis, value, size in zip(AXES, values, table.shape, strict=False):
         points = axis[:size]
         if size == 1:
@@ -240,7 +243,7 @@ def _admission_evidence(population: Population, record: _Record, nodes: Floats) 
     raised = (float(boost_sum(world, np.array([90.0]))[0]) - 90) / YEAR
     expected = middle * (record.exposure + raised * record.admissions)
     lean = world.number("emergency.frailty") * nodes
-    return record.admissions[:, None] * lean - expected[:, None] * np.exp(lean)
+    return np.asarray(record.admissions[:, None] * lean - expected[:, None] * np.exp(lean))
 
 
 def _recorded_effects(population: Population, world: World) -> Floats:
@@ -260,4 +263,4 @@ def _contact_evidence(population: Population, record: _Record, nodes: Floats) ->
     shape = world.number("contacts.engagement_shape")
     expected = rate[:, None] * np.exp(world.number("contacts.frailty") * nodes)
     number = record.contacts[:, None]
-    return number * np.log(np.maximum(expected, 1e-9)) - (number + shape) * np.log(expected + shape)
+    return np.asarray(number * np.log(np.maximum(expected, 1e-9)) - (number + shape) * np.log(expected + shape))

@@ -18,9 +18,9 @@ NEVER = 1 << 30
 YEAR = 365.25
 EPOCH = dt.date(1970, 1, 1)
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Days = NDArray[np.int32]
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+Days = NDArray[np.integer[Any]]
 Flags = NDArray[np.bool_]
 
 
