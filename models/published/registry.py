@@ -1,0 +1,160 @@
+"""What a published score is, and which there are: the built-in modules and those that packages add."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Protocol, TypeVar
+
+import polars as pl
+
+from data_contracts.clinical.scores.definition import ScoreDefinition
+from models.published.inputs import Inputs, banded, check_columns, resolve_options, unit_columns, version_text
+from models.published.marking import Finding, Marking, labels_of
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+BUILT_IN = ("qrisk3",)
+ENTRY_POINT_GROUP = "casefinder.scores"
+
+
+class PublishedScore(Protocol):
+    """A score over a table: its contract in ``definition``, its result one row per key."""
+
+    @property
+    def definition(self) -> ScoreDefinition:
+        """Provenance, input contract and outputs."""
+
+    def score(self, frame: Frame, *, key: str | None = None, options: Mapping[str, str] | None = None) -> Frame:
+        """One row per key: the key, the score's outputs, then what was used, missing, defaulted and clipped."""
+
+
+def _no_findings(inputs: Inputs) -> list[Finding]:
+    return []
+
+
+def _no_columns(inputs: Inputs) -> dict[str, pl.Expr]:
+    return {}
+
+
+@dataclass(frozen=True)
+class RowScore:
+    """A score worked out row by row: one row in, one row out, in the same order."""
+
+    definition: ScoreDefinition
+    formula: Callable[[Inputs], dict[str, pl.Expr]]
+    """The outputs, from inputs that are known to be acceptable; the bands of an output are added to it."""
+    working: Callable[[Inputs], dict[str, pl.Expr]] = _no_columns
+    """Columns that the formula uses more than once."""
+    refusals: Callable[[Inputs], list[Finding]] = _no_findings
+    """Why a row with acceptable inputs still has no score."""
+    marks: Callable[[Inputs], list[Finding]] = _no_findings
+    """Cautions written beside a score."""
+
+    def score(self, frame: Frame, *, key: str | None = None, options: Mapping[str, str] | None = None) -> Frame:
+        """One row per row of the table, in its order: the key, the outputs, then how each came about."""
+        chosen = resolve_options(self.definition, options)
+        key = key or self.definition.key
+        schema = dict(frame.lazy().collect_schema())
+        check_columns(self.definition, schema, key=key)
+        inputs = Inputs(self.definition.with_options(chosen), schema, _complete(frame))
+        plan = _RowPlan(self, inputs, key).result(frame.lazy(), version_text(self.definition, chosen))
+        return plan if isinstance(frame, pl.LazyFrame) else plan.collect(engine="streaming")
+
+
+@dataclass(frozen=True)
+class _RowPlan:
+    """The steps from a table to scored and explained rows."""
+
+    row_score: RowScore
+    inputs: Inputs
+    key: str
+
+    def result(self, frame: pl.LazyFrame, version: str) -> pl.LazyFrame:
+        """The key, the outputs with their bands, and the explanations."""
+        inputs = self.inputs
+        markings = (self._states, self._clips, self._reasons, self._marks)
+        scored = self._scored(frame).with_columns(
+            **{name: place for marking in markings for name, place in marking.placed().items()}
+        )
+        return scored.select(
+            self.key,
+            *(column.name for column in inputs.definition.outputs),
+            inputs_used=self._states.spelt(inputs.used()),
+            inputs_missing=self._states.spelt(inputs.missing()),
+            inputs_defaulted=self._states.spelt(inputs.defaulted()),
+            inputs_clipped=self._clips.spelt(labels_of(inputs.clipped())),
+            marks=self._marks.spelt(labels_of(self._mark_findings)),
+            reason=self._reasons.spelt(labels_of([*inputs.problems(), *self._refusals])),
+            score_version=pl.lit(version),
+        )
+
+    def _scored(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        inputs, score = self.inputs, self.row_score
+        raw_problems = len(inputs.problems())
+        typed = frame.select(
+            self.key,
+            *inputs.typed(),
+            *unit_columns(inputs.definition, inputs.schema),
+            _reasons=self._reasons.packed(last=raw_problems),
+        )
+        clean = typed.with_columns(
+            *inputs.clean(), _states=self._states.packed(), _clips=self._clips.packed()
+        ).with_columns(
+            **score.working(inputs),
+            _marks=self._marks.packed(),
+            _reasons=pl.col("_reasons") | self._reasons.packed(first=raw_problems),
+        )
+        acceptable = pl.col("_reasons") == 0
+        outputs = {name: pl.when(acceptable).then(value) for name, value in score.formula(inputs).items()}
+        bands = {f"{name}_band": banded(pl.col(name), bands) for name, bands in inputs.definition.bands.items()}
+        return clean.select(self.key, "_states", "_clips", "_reasons", "_marks", **outputs).with_columns(**bands)
+
+    @property
+    def _states(self) -> Marking:
+        return Marking("_states", self.inputs.states())
+
+    @property
+    def _clips(self) -> Marking:
+        return Marking("_clips", [moved for _, moved in self.inputs.clipped()])
+
+    @property
+    def _marks(self) -> Marking:
+        return Marking("_marks", [marked for _, marked in self._mark_findings])
+
+    @property
+    def _reasons(self) -> Marking:
+        return Marking("_reasons", [wrong for _, wrong in (*self.inputs.problems(), *self._refusals)])
+
+    @property
+    def _mark_findings(self) -> list[Finding]:
+        return [*self.inputs.ignored(), *self.row_score.marks(self.inputs)]
+
+    @property
+    def _refusals(self) -> list[Finding]:
+        return [*self.inputs.exclusions(), *self.row_score.refusals(self.inputs)]
+
+
+def _complete(frame: pl.DataFrame | pl.LazyFrame) -> frozenset[str]:
+    """Columns known to have no null: nothing can be known so of a lazy table."""
+    if isinstance(frame, pl.LazyFrame):
+        return frozenset()
+    return frozenset(name for name in frame.columns if frame[name].null_count() == 0)
+
+
+@cache
+def load_scores() -> dict[str, PublishedScore]:
+    """Every score by name: built in first, then those of installed packages.
+
+    Raises:
+        ValueError: two scores of one name.
+    """
+    found: list[PublishedScore] = [import_module(f"models.published.{module}").SCORE for module in BUILT_IN]
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        found.extend(entry.load())
+    names = [score.definition.name for score in found]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"two published scores are called {repeated}; look at the installed packages' entry points")
+    return {score.definition.name: score for score in found}
