@@ -1,0 +1,200 @@
+"""Contracts of staged rows: what a typed row of a feed must meet to be loaded. Each rule names its reason."""
+
+import datetime as dt
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+from pandera.polars import PolarsData
+
+from data_contracts.tables.history import HOSPITAL_DATE_FLOOR, REGISTRATION_TYPES, SEXES, Contract
+
+WITHHELD = ("dummy_patient", "spine_sensitive", "confidential")
+"""Reasons why a row is kept out for good: its raw text is not kept, and what was loaded before goes."""
+
+RETRIED = ("code_not_known", "code_not_mapped", "person_not_held")
+"""Reasons that may go when a code, a patient or a roster arrives: rows with no other reason are tried again."""
+
+
+def _must_be(value: bool, reason: str) -> Any:
+    """A yes-or-no column that has to hold one value, with the reason when it does not."""
+    return pa.Field(
+        eq=value, n_failure_cases=1, description=f"Rows with {not value} fail", metadata={"reason": reason}
+    )
+
+
+def _word(allowed: list[str], reason: str, about: str) -> Any:
+    return pa.Field(
+        isin=allowed, n_failure_cases=1, description=about, metadata={"reason": reason, "missing": reason}
+    )
+
+
+def _rule(reason: str, must_hold: pl.Expr) -> Any:
+    """A rule about a whole row; null passes. Pandera takes the reason from the function's own name."""
+
+    def check(cls: type, data: PolarsData) -> pl.LazyFrame:
+        found: pl.LazyFrame = data.lazyframe.select(must_hold)
+        return found
+
+    check.__name__ = reason
+    return pa.dataframe_check(n_failure_cases=1)(check)
+
+
+def _no_later(reason: str, early: str, late: str) -> Any:
+    return _rule(reason, pl.col(early) <= pl.col(late))
+
+
+class StagedRow(Contract):
+    """One row per record of a practice's extract that is neither deleted nor superseded."""
+
+    record_id: pl.Int64 = pa.Field(
+        description="Keyed pseudonym of the record id", metadata={"missing": "key_missing"}
+    )
+    extract_date: dt.date = pa.Field(description="Day the extract was made")
+    is_own_organisation: bool = _must_be(True, "wrong_organisation")
+    has_readable_dates: bool = _must_be(True, "date_not_readable")
+    has_readable_flags: bool = _must_be(True, "flag_not_readable")
+    is_confidential: bool = _must_be(False, "confidential")
+
+
+class StagedPatients(StagedRow):
+    """One row per patient record of a practice."""
+
+    person_id: pl.Int64 = pa.Field(
+        description="Keyed pseudonym of the NHS number", metadata={"missing": "nhs_number_not_valid"}
+    )
+    birth_date: dt.date = pa.Field(description="Date of birth")
+    death_date: dt.date = pa.Field(nullable=True, description="Date of death")
+    registered_date: dt.date = pa.Field(description="First day of the registration")
+    sex: str = _word(SEXES, "sex_not_known_word", "Registered sex")
+    registration_type: str = _word(REGISTRATION_TYPES, "registration_type_not_known", "Type of registration")
+    is_dummy: bool = _must_be(False, "dummy_patient")
+    is_spine_sensitive: bool = _must_be(False, "spine_sensitive")
+
+    birth_date_after_extract = _no_later("birth_date_after_extract", "birth_date", "extract_date")
+    registered_date_after_extract = _no_later("registered_date_after_extract", "registered_date", "extract_date")
+    registered_date_before_birth = _no_later("registered_date_before_birth", "birth_date", "registered_date")
+    death_date_after_extract = _no_later("death_date_after_extract", "death_date", "extract_date")
+    death_date_before_birth = _no_later("death_date_before_birth", "birth_date", "death_date")
+
+
+class StagedEntry(StagedRow):
+    """One row per record about a patient of the practice. ``person_state`` is held, a withheld reason, or null."""
+
+    person_state: str = pa.Field(description="What the roster says", metadata={"missing": "person_not_held"})
+    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the patient")
+    clinical_date: dt.date = pa.Field(nullable=True, description="Clinical date")
+
+    dummy_patient = _rule("dummy_patient", pl.col("person_state") != "dummy_patient")
+    spine_sensitive = _rule("spine_sensitive", pl.col("person_state") != "spine_sensitive")
+    confidential = _rule("confidential", pl.col("person_state") != "confidential")
+    date_after_extract = _no_later("date_after_extract", "clinical_date", "extract_date")
+    date_before_birth = _no_later("date_before_birth", "birth_date", "clinical_date")
+
+
+class StagedEvents(StagedEntry):
+    """One row per observation."""
+
+    code_state: str = pa.Field(
+        isin=["known"],
+        n_failure_cases=1,
+        description="known, not_mapped, or null when not in the code table",
+        metadata={"missing": "code_not_known", "reason": "code_not_mapped"},
+    )
+    concept_id: pl.Int64 = pa.Field(nullable=True, gt=0, description="SNOMED CT concept id")
+    entered_date: dt.date = pa.Field(description="Date the entry was made")
+    has_readable_numbers: bool = _must_be(True, "number_not_readable")
+
+    entered_date_after_extract = _no_later("entered_date_after_extract", "entered_date", "extract_date")
+
+
+class StagedMedications(StagedEvents):
+    """One row per issue of a medicine."""
+
+    clinical_date: dt.date = pa.Field(description="Date of issue", metadata={"missing": "date_missing"})
+
+
+class StagedContacts(StagedEntry):
+    """One row per consultation or booked slot."""
+
+    clinical_date: dt.date = pa.Field(description="Date of the contact", metadata={"missing": "date_missing"})
+
+
+class StagedHospitalRow(Contract):
+    """One row per hospital record with a person on a roster."""
+
+    record_key: str = pa.Field(description="The supplier's record key", metadata={"missing": "key_missing"})
+    is_valid_nhs_number: bool = _must_be(True, "nhs_number_not_valid")
+    person_state: str = pa.Field(description="held, or null", metadata={"missing": "person_not_held"})
+    start_date: dt.date = pa.Field(
+        ge=HOSPITAL_DATE_FLOOR,
+        n_failure_cases=1,
+        description="Admission or arrival",
+        metadata={"missing": "date_missing", "reason": "date_too_early"},
+    )
+    has_readable_dates: bool = _must_be(True, "date_not_readable")
+    extract_date: dt.date = pa.Field(description="Day the extract was made")
+
+    date_after_extract = _no_later("date_after_extract", "start_date", "extract_date")
+
+
+class StagedEpisodes(StagedHospitalRow):
+    """One row per episode of admitted care."""
+
+    discharged_date: dt.date = pa.Field(nullable=True, description="Discharge; null while in hospital")
+    admission_method: str = pa.Field(description="Admission method", metadata={"missing": "admission_method_missing"})
+    provider_code: str = pa.Field(description="Provider", metadata={"missing": "provider_missing"})
+
+    discharged_before_admission = _no_later("discharged_before_admission", "start_date", "discharged_date")
+
+
+class StagedAttendances(StagedHospitalRow):
+    """One row per attendance at an emergency department."""
+
+
+class StagedCodes(Contract):
+    """One row per code of a supplier's code table. A local code without a target is kept, as not mapped."""
+
+    code_id: pl.Int64 = pa.Field(description="The supplier's code id", metadata={"missing": "key_missing"})
+    is_readable_target: bool = _must_be(True, "code_not_a_number")
+    has_check_digit: bool = _must_be(True, "check_digit_wrong")
+
+
+class StagedNotices(Contract):
+    """One row per record of a table that is read for what it says about the delivery: nothing is asked of it."""
+
+    is_deleted: bool = pa.Field(description="Always false")
+
+
+class StagedPractices(Contract):
+    """One row per practice in the national list of practices."""
+
+    practice_code: str = pa.Field(description="ODS code", metadata={"missing": "key_missing"})
+    practice_name: str = pa.Field(description="Name", metadata={"missing": "name_missing"})
+    icb_code: str = pa.Field(description="ODS code of the ICB", metadata={"missing": "icb_missing"})
+
+
+class StagedPartners(Contract):
+    """One row per practice: its latest membership of a primary care network."""
+
+    practice_code: str = pa.Field(description="ODS code of the practice", metadata={"missing": "key_missing"})
+    pcn_code: str = pa.Field(description="ODS code of the network", metadata={"missing": "pcn_missing"})
+
+
+class StagedLsoas(Contract):
+    """One row per lower-layer super output area."""
+
+    lsoa_code: str = pa.Field(description="LSOA code", metadata={"missing": "key_missing"})
+    imd_decile: pl.Int8 = pa.Field(
+        ge=1,
+        le=10,
+        description="Deprivation tenth",
+        metadata={"missing": "decile_missing", "reason": "decile_not_1_to_10"},
+    )
+
+
+class StagedPostcodes(Contract):
+    """One row per postcode, spaces taken out."""
+
+    postcode: str = pa.Field(description="Postcode", metadata={"missing": "key_missing"})
+    lsoa_code: str = pa.Field(description="LSOA code", metadata={"missing": "lsoa_missing"})

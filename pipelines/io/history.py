@@ -1,0 +1,284 @@
+"""Merges changes into the history files and switches to the new files all at once, even across a crash."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import duckdb
+import polars as pl
+
+from data_contracts.registry import HISTORY
+from pipelines.settings import Settings
+
+DATES = {
+    "registrations": "registered_date",
+    "events": "event_date",
+    "medications": "issued_date",
+    "contacts": "contact_date",
+    "spells": "admitted_date",
+    "emergency_attendances": "arrived_date",
+}
+CHILDREN = ("events", "medications", "contacts")
+ROW_GROUP = 200_000
+GONE_KEYS = {"table": pl.String, "record_id": pl.Int64}
+GONE_PEOPLE = {"practice_code": pl.String, "person_id": pl.Int64}
+MOVED_PEOPLE = {"practice_code": pl.String, "person_id": pl.Int64, "new_person_id": pl.Int64}
+
+
+class HistoryError(Exception):
+    """Says why history cannot be written now."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one delivery changes in one ICB: staged rows by table, keys and people to take out, people renamed.
+
+    A row in ``staged`` replaces an older one with the same record id. Changes apply in the order given.
+    """
+
+    icb_code: str
+    staged: dict[str, Path] = field(default_factory=dict)
+    gone_keys: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GONE_KEYS))
+    gone_people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GONE_PEOPLE))
+    moved_people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MOVED_PEOPLE))
+
+
+def history_path(settings: Settings, table: str, icb_code: str) -> Path:
+    """Where one table of one ICB lies."""
+    return settings.history / table / f"{icb_code}.parquet"
+
+
+class Switch:
+    """A set of new files, written aside, that becomes visible by renames recorded beforehand.
+
+    The list of renames is on disk before the first of them, so a crash before it leaves all as it was, and after it
+    the next start finishes the work.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "ingest"
+        self.intent = self.folder / "intent.json"
+        self.home = home
+        self._moves: dict[Path, Path] = {}
+
+    def start(self) -> None:
+        """Finishes or discards what an earlier, interrupted ingest left, and makes room for this one."""
+        if self.intent.exists():
+            self._finish(json.loads(self.intent.read_text("utf-8")))
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, mode=0o700)
+
+    def aside(self, final: Path) -> Path:
+        """The path to write to, so that it becomes ``final`` at the switch."""
+        staged = self.folder / f"{len(self._moves):05d}_{final.name}"
+        return self._moves.setdefault(final, staged)
+
+    def current(self, final: Path) -> Path:
+        """The new file if one was written aside, else the file as it is."""
+        return self._moves.get(final, final)
+
+    def finals(self, folder: Path) -> list[Path]:
+        """Every file that will be in a folder after the switch, sorted."""
+        return sorted({*folder.glob("*.parquet"), *(final for final in self._moves if final.parent == folder)})
+
+    def commit(self) -> None:
+        """Makes all the files visible, in the order they were first named."""
+        for staged in self._moves.values():
+            _sync(staged)
+        moves = [
+            [staged.relative_to(self.home).as_posix(), final.relative_to(self.home).as_posix()]
+            for final, staged in self._moves.items()
+        ]
+        draft = self.intent.with_suffix(".draft")
+        draft.write_text(json.dumps(moves), encoding="utf-8")
+        _sync(draft)
+        draft.replace(self.intent)
+        _sync(self.folder)
+        self._finish(moves)
+        shutil.rmtree(self.folder)
+
+    def _finish(self, moves: list[list[str]]) -> None:
+        for staged, final in moves:
+            source, target = self.home / staged, self.home / final
+            if source.exists():
+                make_folder(target.parent, private_from=self.home / "identity")
+                source.replace(target)
+                _sync(target.parent)
+
+
+def recover(settings: Settings) -> None:
+    """Finishes a switch that a crash interrupted; call before reading history. Does nothing while an ingest runs."""
+    switch = Switch(settings.home)
+    if not switch.intent.exists():
+        return
+    with write_lock(settings):
+        switch.start()
+        shutil.rmtree(switch.folder)
+
+
+def make_folder(folder: Path, *, private_from: Path) -> None:
+    """Makes a folder; the identity zone and all below it is for its owner only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if private_from == folder or private_from in folder.parents:
+        private_from.chmod(0o700)
+
+
+@contextmanager
+def write_lock(settings: Settings) -> Iterator[None]:
+    """Holds the one write lock of this workspace; the system lets it go when the process ends, however it ends.
+
+    Raises:
+        HistoryError: another ingest holds it.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "ingest.lock").open("a+", encoding="utf-8") as file:
+        if not _try_lock(file):
+            raise HistoryError(
+                f"expected to be the only ingest; found another one writing; wait until it ends, then try again "
+                f"(lock: {settings.home / 'ingest.lock'})"
+            )
+        yield
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def merge(
+    con: duckdb.DuckDBPyConnection, settings: Settings, switch: Switch, changes: list[Change]
+) -> dict[str, list[str]]:
+    """Writes the changed ICB files aside; returns which ICBs changed, by table."""
+    changed: dict[str, list[str]] = {}
+    for icb_code in sorted({change.icb_code for change in changes}):
+        own = [change for change in changes if change.icb_code == icb_code]
+        for table in HISTORY:
+            if _touches(own, table):
+                _merge_table(con, settings, switch, table=table, icb_code=icb_code, changes=own)
+                changed.setdefault(table, []).append(icb_code)
+    return changed
+
+
+def _touches(changes: list[Change], table: str) -> bool:
+    is_child = table in CHILDREN
+    return any(
+        table in change.staged
+        or (change.gone_keys["table"] == table).any()
+        or (is_child and (change.gone_people.height > 0 or change.moved_people.height > 0))
+        for change in changes
+    )
+
+
+def _merge_table(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    switch: Switch,
+    *,
+    table: str,
+    icb_code: str,
+    changes: list[Change],
+) -> None:
+    final = history_path(settings, table, icb_code)
+    existing = switch.current(final)
+    frames = {
+        "gone_keys": _numbered([change.gone_keys.filter(pl.col("table") == table) for change in changes]),
+        "gone_people": _numbered(
+            [change.gone_people if table in CHILDREN else change.gone_people.clear() for change in changes]
+        ),
+        "moved_people": _numbered([change.moved_people for change in changes]),
+    }
+    staged = [(number, change.staged[table]) for number, change in enumerate(changes) if table in change.staged]
+    for name, frame in frames.items():
+        con.register(name, frame)
+    paths = [str(existing)] * existing.exists() + [str(path) for _, path in staged]
+    orders = [-1] * existing.exists() + [number for number, _ in staged]
+    con.register(
+        "parts", pl.DataFrame({"path": paths, "number": orders}, schema={"path": pl.String, "number": pl.Int64})
+    )
+    target = switch.aside(final)
+    fresh = target.with_name(f"{target.name}.new")
+    if paths:
+        con.sql(merge_sql(table), params={"paths": paths}).write_parquet(
+            str(fresh), compression="zstd", row_group_size=ROW_GROUP
+        )
+        fresh.replace(target)
+    for name in [*frames, "parts"]:
+        con.unregister(name)
+
+
+def _numbered(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat([frame.with_columns(number=pl.lit(n, dtype=pl.Int64)) for n, frame in enumerate(frames)])
+
+
+def merge_sql(table: str) -> str:
+    """A query for one history table after the changes, in the file's order. Names come from the contract alone."""
+    columns = list(HISTORY[table].to_schema().columns)
+    listed = ", ".join(f"located.{name}" for name in columns if name != "person_id")
+    return f"""
+with located as (
+    select part.*, parts.number
+    from read_parquet($paths, filename = 'path') as part
+    inner join parts using (path)
+),
+
+renamed as (
+    select {listed}, located.number, coalesce(moved_people.new_person_id, located.person_id) as person_id
+    from located
+    left join moved_people
+        on moved_people.practice_code = located.practice_code
+        and moved_people.person_id = located.person_id
+        and moved_people.number > located.number
+),
+
+latest as (
+    select record_id, max(number) as number
+    from renamed
+    where number >= 0
+    group by record_id
+)
+
+select {", ".join(f"renamed.{name}" for name in columns)}
+from renamed
+left join latest on latest.record_id = renamed.record_id
+where
+    (latest.number is null or latest.number = renamed.number)
+    and not exists (
+        select 1 from gone_keys
+        where gone_keys.record_id = renamed.record_id and gone_keys.number > renamed.number
+    )
+    and not exists (
+        select 1 from gone_people
+        where
+            gone_people.practice_code = renamed.practice_code
+            and gone_people.person_id = renamed.person_id
+            and gone_people.number > renamed.number
+    )
+order by renamed.practice_code, renamed.person_id, renamed.{DATES[table]}, renamed.record_id
+"""  # noqa: S608
+
+
+def _sync(path: Path) -> None:
+    """Forces a file, or a folder's entries, to disk."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

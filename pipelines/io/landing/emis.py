@@ -1,0 +1,337 @@
+"""EMIS Web bulk extract: one delivery of one practice, from files to staged history rows. No ledger, no merge."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import duckdb
+import pandera.polars as pa
+import polars as pl
+
+from data_contracts.registry import HISTORY
+from data_contracts.tables import staging as contracts
+from pipelines.io.history import GONE_KEYS, GONE_PEOPLE, MOVED_PEOPLE, Change
+from pipelines.io.identity import PEOPLE, WITHHELD, person_ids, record_ids
+from pipelines.io.landing import emis_rows
+from pipelines.io.landing.conversion import flag_of
+from pipelines.io.landing.errors import LandingError
+from pipelines.io.landing.feeds import load_feed
+from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.quarantine import QUARANTINE
+from pipelines.io.landing.reading import TextTable, read_text
+from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather
+
+CODES = {"code_id": pl.Int64, "target_id": pl.Int64}
+Texts = Mapping[str, tuple[LandedFile, TextTable]]
+Convert = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the supplier's code ids mean: one row per code, ``target_id`` null for a local code."""
+
+    clinical: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CODES))
+    drug: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CODES))
+
+
+@dataclass(frozen=True)
+class Practice:
+    """What is held of one practice: its roster, its withheld records, its quarantine, where its feed stands."""
+
+    practice_code: str
+    icb_code: str
+    organisation_guid: str | None = None
+    applied_moment: str | None = None
+    people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PEOPLE))
+    withheld: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHHELD))
+    pending: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a delivery is loaded with: engine, key, postcodes (postcode, lsoa_code), where to write."""
+
+    con: duckdb.DuckDBPyConnection
+    key: bytes
+    postcodes: pl.DataFrame
+    work: Path
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one delivery led to. ``outcomes`` counts records by file; ``texts`` are the files as read."""
+
+    practice: Practice
+    codes: Codes
+    change: Change
+    outcomes: pl.DataFrame
+    texts: Texts
+
+
+def load_delivery(files: list[LandedFile], *, practice: Practice, codes: Codes, bench: Bench) -> Loaded:
+    """One delivery of one practice (all files of one moment; none to try held rows again), staged as Parquet.
+
+    Raises:
+        LandingError: the delivery as a whole cannot be trusted; nothing of it may be used.
+    """
+    texts = _read_all(files, bench.con)
+    moment = max((file.moment for file in files), default=practice.applied_moment or "")
+    practice = replace(practice, organisation_guid=_organisation(texts, practice), applied_moment=moment)
+    _check_agreement(texts, practice)
+    loading = _Loading(texts=texts, practice=practice, codes=codes, bench=bench)
+    loading.run()
+    return loading.result()
+
+
+def _read_all(files: list[LandedFile], con: duckdb.DuckDBPyConnection) -> Texts:
+    feed = load_feed("emis")
+    texts: dict[str, tuple[LandedFile, TextTable]] = {}
+    for file in files:
+        if file.table in texts:
+            raise LandingError(expected="one file a table and moment", found="two", where=file.name)
+        if file.table in feed.tables:
+            texts[file.table] = (file, read_text(con, file, layout=feed.format, table=feed.tables[file.table]))
+    return texts
+
+
+def _organisation(texts: Texts, practice: Practice) -> str:
+    """The guid of the practice's own organisation, which all its rows must carry."""
+    where = f"landing/emis/{practice.practice_code}"
+    known = practice.organisation_guid
+    needed = [name for name, table in load_feed("emis").tables.items() if table.is_needed and name not in texts]
+    if known is None and needed:
+        raise LandingError(expected="all tables of a first delivery", found=f"no {', '.join(needed)}", where=where)
+    rows = texts["Admin_Organisation"][1].rows if "Admin_Organisation" in texts else None
+    if known is not None and (rows is None or rows.is_empty()):
+        return known
+    own = rows.filter(pl.col("ods_code").str.strip_chars() == practice.practice_code) if rows is not None else None
+    guids = own["organisation_guid"].drop_nulls().unique().to_list() if own is not None else []
+    if len(guids) != 1 or known not in (None, guids[0]):
+        others = [] if rows is None else sorted(code[:12] for code in rows["ods_code"].drop_nulls().unique())[:3]
+        raise LandingError(
+            expected=f"the extract of {practice.practice_code}, as its folder says",
+            found=f"Admin_Organisation names {', '.join(others) or 'no practice'}",
+            where=where,
+        )
+    return str(guids[0])
+
+
+def _check_agreement(texts: Texts, practice: Practice) -> None:
+    """Refuses the delivery of a practice that has paused or withdrawn its sharing agreement."""
+    if "Agreements_SharingOrganisation" not in texts:
+        return
+    rows = texts["Agreements_SharingOrganisation"][1].rows
+    own = rows.filter(pl.col("organisation_guid") == practice.organisation_guid)
+    texted = own.rename({name: f"text_{name}" for name in own.columns})
+    if texted.filter(flag_of("disabled").fill_null(True) | flag_of("deleted").fill_null(True)).height:
+        raise LandingError(
+            expected="a sharing agreement in force",
+            found="one that is paused or withdrawn (Agreements_SharingOrganisation)",
+            where=f"landing/emis/{practice.practice_code}",
+        )
+
+
+class _Loading:
+    """One delivery while it is being loaded: table after table, each with what the ones before it settled."""
+
+    def __init__(self, *, texts: Texts, practice: Practice, codes: Codes, bench: Bench) -> None:
+        self.texts, self.practice, self.codes, self.bench = texts, practice, codes, bench
+        self.people_before = practice.people
+        self.outcomes: list[pl.DataFrame] = [pl.DataFrame(schema=OUTCOME)]
+        self.pending: list[pl.DataFrame] = [pl.DataFrame(schema=QUARANTINE)]
+        self.gone: list[pl.DataFrame] = [pl.DataFrame(schema=GONE_KEYS)]
+        self.staged: dict[str, Path] = {}
+        self.setting = self._setting()
+
+    def run(self) -> None:
+        """Loads the tables: codes first, then patients, then what is about them."""
+        self._look_at("Admin_Organisation")
+        self._look_at("Agreements_SharingOrganisation")
+        self.codes = Codes(
+            clinical=self._codes("Coding_ClinicalCode", self.codes.clinical, is_snomed=True),
+            drug=self._codes("Coding_DrugCode", self.codes.drug, is_snomed=False),
+        )
+        self._patients()
+        self.setting = self._setting()
+        self._entries()
+
+    def result(self) -> Loaded:
+        """What all the tables led to."""
+        change = Change(
+            icb_code=self.practice.icb_code,
+            staged=self.staged,
+            gone_keys=pl.concat(self.gone),
+            gone_people=_gone_people(self.people_before, self.practice),
+            moved_people=_moved_people(self.people_before, self.practice),
+        )
+        practice = replace(self.practice, pending=pl.concat(self.pending))
+        return Loaded(practice, self.codes, change, pl.concat(self.outcomes), self.texts)
+
+    def _setting(self) -> emis_rows.Setting:
+        held = self.practice.people.select(
+            "person_id", "birth_date", patient_record_id="record_id", person_state=pl.lit("held")
+        )
+        kept_out = self.practice.withheld.select(patient_record_id="record_id", person_state="reason")
+        return emis_rows.Setting(
+            practice_code=self.practice.practice_code,
+            organisation_guid=self.practice.organisation_guid,
+            extract_date=dt.datetime.strptime((self.practice.applied_moment or "")[:8], "%Y%m%d").date(),
+            words=load_feed("emis").words,
+            postcodes=self.bench.postcodes,
+            roster=pl.concat([held, kept_out], how="diagonal"),
+        )
+
+    def _decide(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> Decided:
+        columns = load_feed("emis").tables[table].names
+        held = self.practice.pending.filter(pl.col("table") == table)
+        read = [self.texts[table]] if table in self.texts else []
+        gathered = gather(read, pending=held, columns=columns)
+        rows = convert(gathered.rows)
+        missing = [name for name in ("is_deleted", "is_blank") if name not in rows.columns]
+        rows = rows.with_columns(pl.lit(False).alias(name) for name in missing)
+        decided = decide(rows, gathered, contract=contract, columns=columns)
+        self.outcomes.append(decided.outcomes)
+        names = {"feed": "emis", "practice_code": self.practice.practice_code, "table": table}
+        self.pending.append(
+            decided.pending.with_columns(pl.lit(value).alias(name) for name, value in names.items()).select(
+                list(QUARANTINE)
+            )
+        )
+        return decided
+
+    def _look_at(self, table: str) -> None:
+        """Counts a table that was read for what it says about the delivery."""
+        self._decide(
+            table, contracts.StagedNotices, lambda rows: rows.with_columns(record_id=pl.lit(None, dtype=pl.Int64))
+        )
+
+    def _codes(self, table: str, held: pl.DataFrame, *, is_snomed: bool) -> pl.DataFrame:
+        """The code table after this delivery: codes added or replaced, none forgotten."""
+
+        def convert(rows: pl.DataFrame) -> pl.DataFrame:
+            return emis_rows.type_codes(rows, held=held, is_snomed=is_snomed)
+
+        good = self._decide(table, contracts.StagedCodes, convert).good
+        new = good.select("code_id", target_id="target")
+        return pl.concat([held.join(new, on="code_id", how="anti"), new]).sort("code_id")
+
+    def _patients(self) -> None:
+        """Brings the roster and the registrations up to this delivery."""
+
+        def convert(rows: pl.DataFrame) -> pl.DataFrame:
+            typed = emis_rows.type_patients(rows, self.setting)
+            return typed.with_columns(
+                self._pseudonyms(typed, "patient_guid").alias("record_id"),
+                person_ids(typed["nhs_number"], self.bench.key),
+            )
+
+        decided = self._decide("Admin_Patient", contracts.StagedPatients, convert)
+        self._stage("registrations", [decided])
+        kept_out = decided.withheld.drop_nulls("record_id").select(
+            "record_id",
+            practice_code=pl.lit(self.practice.practice_code),
+            reason=pl.col("reasons").str.extract(f"({'|'.join(contracts.WITHHELD)})"),
+        )
+        touched = pl.concat([decided.good["record_id"], decided.gone, kept_out["record_id"]]).implode()
+        is_untouched = ~pl.col("record_id").is_in(touched)
+        people = [self.practice.people.filter(is_untouched), decided.good.select(list(PEOPLE))]
+        withheld = [self.practice.withheld.filter(is_untouched), kept_out]
+        self.practice = replace(
+            self.practice, people=pl.concat(people).sort("record_id"), withheld=pl.concat(withheld).sort("record_id")
+        )
+
+    def _entries(self) -> None:
+        """Stages what is about patients."""
+        rows, codes, setting = emis_rows, self.codes, self.setting
+        self._stage(
+            "events",
+            [
+                self._about_patients(
+                    "CareRecord_Observation",
+                    contracts.StagedEvents,
+                    lambda frame: rows.type_events(frame, setting, codes.clinical),
+                )
+            ],
+        )
+        self._stage(
+            "medications",
+            [
+                self._about_patients(
+                    "Prescribing_IssueRecord",
+                    contracts.StagedMedications,
+                    lambda frame: rows.type_medications(frame, setting, codes.drug),
+                )
+            ],
+        )
+        consultations = self._about_patients(
+            "CareRecord_Consultation", contracts.StagedContacts, lambda frame: rows.type_consultations(frame, setting)
+        )
+        slots = self._about_patients(
+            "Appointment_Slot", contracts.StagedContacts, lambda frame: rows.type_slots(frame, setting)
+        )
+        self._stage("contacts", [consultations, slots])
+
+    def _about_patients(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> Decided:
+        def with_keys(rows: pl.DataFrame) -> pl.DataFrame:
+            return convert(
+                rows.with_columns(
+                    self._pseudonyms(rows, "record_guid").alias("record_id"),
+                    self._patient_pseudonyms(rows).alias("patient_record_id"),
+                )
+            )
+
+        return self._decide(table, contract, with_keys)
+
+    def _pseudonyms(self, rows: pl.DataFrame, guid: str) -> pl.Series:
+        return record_ids(self.bench.con, rows.select(emis_rows.record_message(guid)).to_series(), self.bench.key)
+
+    def _patient_pseudonyms(self, rows: pl.DataFrame) -> pl.Series:
+        """Pseudonyms of the patients' records; each distinct patient is hashed once."""
+        keys = ["text_organisation_guid", "text_patient_guid"]
+        distinct = rows.select(keys).unique(maintain_order=True)
+        named = distinct.with_columns(self._pseudonyms(distinct, "patient_guid").alias("patient"))
+        joined = rows.select(keys).join(named, on=keys, how="left", nulls_equal=True, maintain_order="left")
+        return joined["patient"]
+
+    def _stage(self, table: str, parts: list[Decided]) -> None:
+        """Writes a history table's new rows, and notes those that go: deleted, blanked or withheld from now on."""
+        gone = [part.gone for part in parts] + [part.withheld["record_id"].drop_nulls() for part in parts]
+        self.gone.append(
+            pl.DataFrame({"record_id": pl.concat(gone)}).select(table=pl.lit(table), record_id="record_id")
+        )
+        good = [part.good.rename(_renamed(table, part.good)).select(_columns(table)) for part in parts]
+        if sum(frame.height for frame in good):
+            self.staged[table] = self.bench.work / f"{table}.parquet"
+            pl.concat(good).write_parquet(self.staged[table], compression="lz4")
+
+
+def _columns(table: str) -> list[str]:
+    return list(HISTORY[table].to_schema().columns)
+
+
+def _renamed(table: str, frame: pl.DataFrame) -> dict[str, str]:
+    """The staged columns whose history name differs."""
+    names = {
+        "events": {"clinical_date": "event_date"},
+        "medications": {"clinical_date": "issued_date", "concept_id": "product_id"},
+        "contacts": {"clinical_date": "contact_date"},
+    }
+    return names.get(table, {})
+
+
+def _gone_people(before: pl.DataFrame, after: Practice) -> pl.DataFrame:
+    """People of whom the practice holds no record any more: all that is about them goes."""
+    gone = before.join(after.people, on="record_id", how="anti").join(after.people, on="person_id", how="anti")
+    return gone.select(list(GONE_PEOPLE)).unique().sort("person_id")
+
+
+def _moved_people(before: pl.DataFrame, after: Practice) -> pl.DataFrame:
+    """People whose record now carries another NHS number: all that is about them moves with it."""
+    both = before.join(after.people, on="record_id", how="inner", suffix="_now", validate="1:1")
+    moved = both.filter(pl.col("person_id") != pl.col("person_id_now"))
+    return (
+        moved.select("practice_code", "person_id", new_person_id="person_id_now")
+        .unique("person_id", keep="first", maintain_order=True)
+        .select(list(MOVED_PEOPLE))
+    )

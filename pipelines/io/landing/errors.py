@@ -1,0 +1,8 @@
+"""What can be wrong with a landed file or folder, said without any value of a patient."""
+
+
+class LandingError(Exception):
+    """Says what was expected, what was found and where to look; names and counts only."""
+
+    def __init__(self, *, expected: str, found: str, where: str) -> None:
+        super().__init__(f"expected {expected}; found {found}; look at {where}")

@@ -1,0 +1,77 @@
+"""The contract of a feed: file names, format, tables and columns, as data. Nothing here opens a landed file."""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+FEEDS = files("data_contracts.clinical") / "feeds"
+
+
+class FileFormat(BaseModel):
+    """How the bytes of a feed's files are laid out. Always UTF-8, one record a line unless quoted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delimiter: str
+    quote: str | None
+    has_header: bool
+    needs_last_line_end: bool
+
+
+class FeedTable(BaseModel):
+    """The columns that are read from one table: our name to the header's name, or to a position from 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    is_needed: bool = False
+    columns: dict[str, str] = {}
+    optional: dict[str, str] = {}
+    numbered: dict[str, str] = {}
+    positions: dict[str, int] = {}
+    width: int | None = None
+    header_starts_with: str | None = None
+    edition: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Our names of the fixed columns, in the contract's order."""
+        return [*self.columns, *self.optional, *self.positions]
+
+
+class Feed(BaseModel):
+    """One feed's contract, with its provenance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    feed: str
+    source: str
+    version: str
+    licence: str
+    reviewer: str
+    effective_from: Any
+    folder: str
+    file_name: str
+    format: FileFormat
+    tables: dict[str, FeedTable]
+    unused_tables: list[str] = Field(default_factory=list)
+    words: dict[str, Any]
+
+    def match(self, file_name: str) -> dict[str, str] | None:
+        """The parts of a file name that meets the contract, None if it does not."""
+        found = re.fullmatch(self.file_name, file_name, flags=re.ASCII)
+        return found.groupdict() if found else None
+
+    def table_named(self, text: str) -> str | None:
+        """The contract's spelling of a table name, without regard to case or a plural s; None if unknown."""
+        spelled = {name.lower(): name for name in [*self.tables, *self.unused_tables]}
+        return spelled.get(text.lower()) or spelled.get(text.lower().removesuffix("s"))
+
+
+@cache
+def load_feed(name: str) -> Feed:
+    """The contract of one feed, from data_contracts/clinical/feeds."""
+    return Feed(**yaml.safe_load((FEEDS / f"{name}.yaml").read_text("utf-8")))

@@ -1,0 +1,159 @@
+"""Reference files: practices with their network and ICB, areas with their deprivation, postcodes with their area."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import duckdb
+import pandera.polars as pa
+import polars as pl
+
+from data_contracts.tables import staging as contracts
+from data_contracts.tables.history import Lsoas, Practices
+from pipelines.io.landing.conversion import whole_of
+from pipelines.io.landing.feeds import load_feed
+from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.quarantine import QUARANTINE
+from pipelines.io.landing.reading import TextTable, read_text
+from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather
+
+POSTCODES = {"postcode": pl.String, "lsoa_code": pl.String}
+
+
+@dataclass(frozen=True)
+class Places:
+    """What is known of places: one row per practice, LSOA and postcode."""
+
+    practices: pl.DataFrame
+    lsoas: pl.DataFrame
+    postcodes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=POSTCODES))
+
+
+@dataclass(frozen=True)
+class LoadedPlaces:
+    """Places after the reference files, with what became of their records."""
+
+    places: Places
+    pending: pl.DataFrame
+    outcomes: pl.DataFrame
+    texts: dict[str, tuple[LandedFile, TextTable]]
+
+
+def load_places(files: list[LandedFile], *, held: Places, con: duckdb.DuckDBPyConnection) -> LoadedPlaces:
+    """Places by all the reference files that lie in landing; what no file covers stays as held.
+
+    Raises:
+        LandingError: a file is empty, unreadable or lacks a required column.
+    """
+    feed = load_feed("reference")
+    texts = {
+        file.table: (file, read_text(con, file, layout=feed.format, table=feed.tables[file.table])) for file in files
+    }
+    decided = {table: _decide(table, *pair) for table, pair in texts.items()}
+    pending = [
+        part.pending.select(
+            feed=pl.lit("reference"),
+            practice_code=pl.lit(None, dtype=pl.String),
+            table=pl.lit(table),
+            **{name: pl.col(name) for name in part.pending.columns},
+        )
+        for table, part in decided.items()
+    ]
+    return LoadedPlaces(
+        places=_places({table: part.good for table, part in decided.items()}, held),
+        pending=pl.concat([pl.DataFrame(schema=QUARANTINE), *pending]),
+        outcomes=pl.concat([pl.DataFrame(schema=OUTCOME), *(part.outcomes for part in decided.values())]),
+        texts=texts,
+    )
+
+
+def _decide(table: str, file: LandedFile, text: TextTable) -> Decided:
+    columns = load_feed("reference").tables[table].names
+    gathered = gather([(file, text)], pending=pl.DataFrame(schema=QUARANTINE), columns=columns)
+    convert, contract = STEPS[table]
+    rows = convert(gathered.rows).with_columns(is_deleted=False, is_blank=False)
+    return decide(rows, gathered, contract=contract, columns=columns)
+
+
+def _key(name: str) -> pl.Expr:
+    """A number for each distinct code, by which repeated rows find each other."""
+    return pl.col(name).rank("dense").cast(pl.Int64).alias("record_id")
+
+
+def _texts(*names: str) -> list[pl.Expr]:
+    return [pl.col(f"text_{name}").str.strip_chars().replace("", None).alias(name) for name in names]
+
+
+def _practices(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(_texts("practice_code", "practice_name", "icb_code")).with_columns(_key("practice_code"))
+
+
+def _partners(rows: pl.DataFrame) -> pl.DataFrame:
+    """Current memberships win over ended ones, later over earlier: that is the processing order."""
+    ended = whole_of("left_date").fill_null(99_999_999) * 100_000_000
+    typed = rows.with_columns(*_texts("practice_code", "pcn_code", "sub_icb_name"))
+    return typed.with_columns(
+        _key("practice_code"), processing_id=ended + whole_of("joined_date").fill_null(0).clip(0, 99_999_999)
+    )
+
+
+def _lsoas(rows: pl.DataFrame) -> pl.DataFrame:
+    decile = whole_of("imd_decile").clip(-1, 99).cast(pl.Int8).alias("imd_decile")
+    return rows.with_columns(*_texts("lsoa_code"), decile).with_columns(_key("lsoa_code"))
+
+
+def _postcodes(rows: pl.DataFrame) -> pl.DataFrame:
+    squeezed = pl.col("text_postcode").str.replace_all(" ", "", literal=True).str.to_uppercase().alias("postcode")
+    return rows.with_columns(squeezed, *_texts("lsoa_code")).with_columns(_key("postcode"))
+
+
+STEPS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], type[pa.DataFrameModel]]] = {
+    "epraccur": (_practices, contracts.StagedPractices),
+    "epcncorepartnerdetails": (_partners, contracts.StagedPartners),
+    "imd2019": (_lsoas, contracts.StagedLsoas),
+    "imd2025": (_lsoas, contracts.StagedLsoas),
+    "postcodes": (_postcodes, contracts.StagedPostcodes),
+}
+
+
+def _places(good: dict[str, pl.DataFrame], held: Places) -> Places:
+    places = held
+    if "epraccur" in good:
+        listed = good["epraccur"].select("practice_code", "practice_name", "icb_code")
+        places = replace(places, practices=_name(listed, good.get("epcncorepartnerdetails"), held.practices))
+    editions = [
+        good[table].select(
+            "lsoa_code", "imd_decile", imd_edition=pl.lit(load_feed("reference").tables[table].edition)
+        )
+        for table in ("imd2025", "imd2019")
+        if table in good
+    ]
+    if editions:
+        lsoas = pl.concat(editions).unique("lsoa_code", keep="first", maintain_order=True).sort("lsoa_code")
+        places = replace(places, lsoas=lsoas)
+    if "postcodes" in good:
+        places = replace(places, postcodes=good["postcodes"].select(list(POSTCODES)).sort("postcode"))
+    Practices.validate(places.practices)
+    Lsoas.validate(places.lsoas)
+    return places
+
+
+def _name(listed: pl.DataFrame, partners: pl.DataFrame | None, held: pl.DataFrame) -> pl.DataFrame:
+    """The practices with their network, and with the ICB's name as its sub-ICB locations carry it."""
+    if partners is None:
+        pcns = held.select("practice_code", "pcn_code")
+        names = held.select("icb_code", "icb_name").unique("icb_code", keep="first", maintain_order=True)
+    else:
+        pcns = partners.select("practice_code", "pcn_code")
+        named = listed.join(partners, on="practice_code").with_columns(
+            icb_name=pl.col("sub_icb_name").str.replace(r"\s+-\s+\w+$", "")
+        )
+        counted = named.drop_nulls("icb_name").group_by("icb_code", "icb_name").len()
+        names = counted.sort(["len", "icb_name"], descending=[True, False]).unique(
+            "icb_code", keep="first", maintain_order=True
+        )
+    return (
+        listed.join(pcns, on="practice_code", how="left", validate="1:1")
+        .join(names, on="icb_code", how="left", validate="m:1")
+        .select("practice_code", "practice_name", "pcn_code", "icb_code", "icb_name")
+        .sort("practice_code")
+    )

@@ -1,0 +1,118 @@
+"""Keeps account of one ingest: which files are new, what became of their records, what was refused and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from pipelines.io.landing.counting import count_records
+from pipelines.io.landing.feeds import load_feed
+from pipelines.io.landing.files import LandedFile, UnknownFile
+from pipelines.io.landing.reading import TextTable
+from pipelines.io.ledger import LEDGER, OUTCOMES, add_files, move_outcomes, prove
+
+Row = dict[str, str | int | None]
+MOVED = {"practice_code": pl.String, "sha256": pl.String, "outcome": pl.String, "records": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One delivery or file that was not loaded, and why."""
+
+    feed: str
+    source: str
+    reason: str
+
+
+@dataclass
+class Register:
+    """The ledger as it was, and what this ingest adds to it."""
+
+    ledger: pl.DataFrame
+    refused: list[Refusal] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    moved: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=MOVED)])
+
+    @property
+    def number(self) -> int:
+        """The number of this ingest."""
+        return 1 + max(self.ledger["ingest"].to_list(), default=0)
+
+    def unseen(self, known: list[LandedFile]) -> list[LandedFile]:
+        """The files whose content was not loaded before; a copy under another name is entered as unchanged."""
+        loaded = self.ledger.filter(pl.col("status") == "loaded").to_dicts()
+        rows = {(row["feed"], row["practice_code"], row["table"], row["sha256"]): row for row in loaded}
+        names = set(self.ledger.filter(pl.col("status") != "refused").select("file", "sha256").iter_rows())
+        new = []
+        for file in known:
+            row = rows.get((file.feed, file.practice_code, file.table, file.sha256))
+            if row is None:
+                new.append(file)
+            elif (file.name, file.sha256) not in names:
+                reason = f"same content as {row['file']}"
+                self._enter(
+                    file, status="unchanged", reason=reason, records=row["records"], superseded=row["records"]
+                )
+        return new
+
+    def refuse(self, files: Iterable[LandedFile], *, source: str, reason: str) -> None:
+        """Enters files that are not loaded."""
+        feeds = set()
+        for file in files:
+            self._enter(file, status="refused", reason=reason)
+            feeds.add(file.feed)
+        self.refused += [Refusal(feed, source, reason) for feed in sorted(feeds)]
+
+    def refuse_unknown(self, file: UnknownFile) -> None:
+        """Enters a file that no contract knows."""
+        row: Row = dict.fromkeys(LEDGER)
+        row |= dict.fromkeys(OUTCOMES, 0)
+        self.rows.append(row | {"file": file.name, "status": "refused", "reason": file.reason, "ingest": self.number})
+        self.refused.append(Refusal("landing", file.name, file.reason))
+
+    def account(
+        self, texts: Iterable[tuple[LandedFile, TextTable]], outcomes: pl.DataFrame, *, practice_code: str | None
+    ) -> None:
+        """Enters the files just read, and moves the outcomes of records held from earlier files."""
+        counted = outcomes.group_by("sha256", "outcome").agg(pl.col("records").sum())
+        read = set()
+        for file, text in texts:
+            read.add(file.sha256)
+            own = dict(counted.filter(pl.col("sha256") == file.sha256).select("outcome", "records").iter_rows())
+            own["blank"] = own.get("blank", 0) + text.count.blank
+            reason = f"columns left out: {', '.join(text.left_out)}"[:400] if text.left_out else None
+            self._enter(file, status="loaded", reason=reason, records=text.records + text.count.blank, **own)
+        older = counted.filter(~pl.col("sha256").is_in(sorted(read)) & (pl.col("outcome") != "quarantined"))
+        self.moved.append(
+            older.select(pl.lit(practice_code, dtype=pl.String).alias("practice_code"), *list(MOVED)[1:])
+        )
+
+    def account_unused(self, file: LandedFile) -> None:
+        """Enters a file of a table that nothing is taken from: counted, and declared blank."""
+        layout = load_feed(file.feed).format
+        counted = count_records(file.path, delimiter=layout.delimiter, quote=layout.quote)
+        records = max(counted.records - layout.has_header, 0)
+        reason = "nothing is taken from this table"
+        self._enter(file, status="loaded", reason=reason, records=records, blank=records)
+
+    def _enter(self, file: LandedFile, *, status: str, reason: str | None, **counts: int | None) -> None:
+        row: Row = {"window_start": None, "records": None, **dict.fromkeys(OUTCOMES, 0)}
+        row |= {"feed": file.feed, "practice_code": file.practice_code, "table": file.table, "file": file.name}
+        row |= {"window_end": file.moment, "bytes": file.size, "sha256": file.sha256}
+        self.rows.append(row | {"status": status, "reason": reason, "ingest": self.number, **counts})
+
+    def files(self) -> pl.DataFrame:
+        """The ledger rows of this ingest."""
+        return pl.DataFrame(self.rows, schema=LEDGER, orient="row")
+
+    def result(self) -> pl.DataFrame:
+        """The ledger after this ingest; as it was if nothing in it changed.
+
+        Raises:
+            LedgerError: a file does not balance.
+        """
+        told = ["file", "sha256", "status", "reason"]
+        news = self.files().join(self.ledger, on=told, how="anti", nulls_equal=True)
+        after = move_outcomes(add_files(self.ledger, news), pl.concat(self.moved))
+        prove(after)
+        return after

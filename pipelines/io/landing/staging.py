@@ -1,0 +1,145 @@
+"""Decides what becomes of each staged record, the same way for every feed: one record, one outcome."""
+
+from dataclasses import dataclass
+
+import pandera.polars as pa
+import polars as pl
+
+from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.quarantine import QUARANTINE, is_retried, is_withheld
+from pipelines.io.landing.reading import TextTable
+from pipelines.steps.validation import split_by_contract
+
+OUTCOME = {"sha256": pl.String, "outcome": pl.String, "records": pl.Int64}
+FILE = {"file_no": pl.UInt32, "sha256": pl.String, "moment": pl.String}
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Records of one table as text (``text_<name>``); ``file_no`` orders files, old held records first.
+
+    ``bad`` are records that are no rows, ``kept`` held rows that are not tried again.
+    """
+
+    rows: pl.DataFrame
+    files: pl.DataFrame
+    bad: pl.DataFrame
+    kept: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of one table's records; ``pending`` is all that is held now, ``outcomes`` counts by file."""
+
+    good: pl.DataFrame
+    gone: pl.Series
+    withheld: pl.DataFrame
+    pending: pl.DataFrame
+    outcomes: pl.DataFrame
+
+
+def gather(read: list[tuple[LandedFile, TextTable]], *, pending: pl.DataFrame, columns: list[str]) -> Gathered:
+    """The records of one table: those held that may be tried again, then those of the new files in order.
+
+    ``pending`` are the held rows of this table. ``columns`` are the text columns every record has.
+    """
+    retried = pending.filter(is_retried())
+    old = retried.select("sha256", "moment").unique().sort("moment", "sha256")
+    new = [{"sha256": file.sha256, "moment": file.moment} for file, _ in read]
+    files = pl.concat([old, pl.DataFrame(new, schema={"sha256": pl.String, "moment": pl.String})])
+    files = files.with_row_index("file_no")
+    frames = [_retry(retried, files, columns)]
+    bad = [pl.DataFrame(schema=QUARANTINE).drop("feed", "practice_code", "table")]
+    for number, (file, text) in enumerate(read, start=old.height):
+        renamed = [pl.col(name).alias(f"text_{name}") for name in columns]
+        frames.append(text.rows.select("line", *renamed, file_no=pl.lit(number, dtype=pl.UInt32)))
+        bad.append(
+            text.bad.select(
+                sha256=pl.lit(file.sha256),
+                moment=pl.lit(file.moment),
+                line="line",
+                record_id=pl.lit(None, dtype=pl.Int64),
+                reasons="reasons",
+                raw="raw",
+            )
+        )
+    rows = pl.concat(frames, how="diagonal")
+    return Gathered(rows=rows, files=files, bad=pl.concat(bad), kept=pending.filter(~is_retried()))
+
+
+def _retry(retried: pl.DataFrame, files: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    text = pl.Struct(dict.fromkeys(columns, pl.String))
+    return (
+        retried.join(files, on=["sha256", "moment"], how="left", validate="m:1")
+        .select("line", "file_no", pl.col("raw").str.json_decode(text).alias("text"))
+        .unnest("text")
+        .select("line", *[pl.col(name).alias(f"text_{name}") for name in columns], "file_no")
+    )
+
+
+def latest(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The last row of each record id by file, processing id and line; and the rows it supersedes."""
+    is_repeated = pl.col("record_id").is_not_null() & pl.col("record_id").is_duplicated()
+    repeated = rows.filter(is_repeated)
+    if repeated.is_empty():
+        return rows, repeated
+    order = [name for name in ("file_no", "processing_id", "line") if name in rows.columns]
+    place = repeated.select(pl.struct(order).rank("ordinal", descending=True).over("record_id")).to_series()
+    kept = pl.concat([rows.filter(~is_repeated), repeated.filter(place == 1)])
+    return kept.sort("file_no", "line"), repeated.filter(place > 1)
+
+
+def decide(
+    rows: pl.DataFrame, gathered: Gathered, *, contract: type[pa.DataFrameModel], columns: list[str]
+) -> Decided:
+    """Gives every typed record its outcome.
+
+    ``rows`` are the gathered records with the contract's columns and ``is_deleted`` and ``is_blank``.
+    """
+    winners, superseded = latest(rows)
+    is_gone = pl.col("is_deleted") | pl.col("is_blank")
+    deleted = winners.filter(is_gone & pl.col("record_id").is_not_null())
+    blank = deleted.filter(~pl.col("is_deleted"))
+    checked = split_by_contract(winners.filter(~(is_gone & pl.col("record_id").is_not_null())), contract)
+    held = _held(checked.bad, gathered.files, columns)
+    replaced = gathered.kept.filter(pl.col("record_id").is_in(winners["record_id"].drop_nulls().implode()))
+    kept = gathered.kept.join(replaced, on=["sha256", "line"], how="anti")
+    outcomes = [
+        _count(checked.good, gathered.files, "loaded"),
+        _count(superseded, gathered.files, "superseded"),
+        _count(deleted.filter(pl.col("is_deleted")), gathered.files, "deleted"),
+        _count(blank, gathered.files, "blank"),
+        _tally(held, "quarantined"),
+        _tally(gathered.bad, "quarantined"),
+        _tally(replaced, "superseded"),
+    ]
+    shape = gathered.bad.columns
+    return Decided(
+        good=checked.good,
+        gone=deleted["record_id"],
+        withheld=held.filter(is_withheld()).select("record_id", "reasons"),
+        pending=pl.concat([kept.select(shape), held.select(shape), gathered.bad]),
+        outcomes=pl.concat(outcomes),
+    )
+
+
+def _held(bad: pl.DataFrame, files: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    named = bad.join(files, on="file_no", how="left", validate="m:1")
+    raw = pl.struct(pl.col(f"text_{name}").alias(name) for name in columns).struct.json_encode()
+    return named.select(
+        "sha256",
+        "moment",
+        "line",
+        "record_id",
+        "reasons",
+        raw=pl.when(is_withheld()).then(None).otherwise(raw),
+    )
+
+
+def _count(rows: pl.DataFrame, files: pl.DataFrame, outcome: str) -> pl.DataFrame:
+    return _tally(rows.select("file_no").join(files, on="file_no", how="left", validate="m:1"), outcome)
+
+
+def _tally(rows: pl.DataFrame, outcome: str) -> pl.DataFrame:
+    counted = rows.group_by("sha256").agg(records=pl.len().cast(pl.Int64))
+    return counted.select("sha256", outcome=pl.lit(outcome), records="records")

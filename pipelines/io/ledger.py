@@ -1,0 +1,89 @@
+"""The ledger: one row per landed file and content, with what became of each of its records."""
+
+from pathlib import Path
+
+import polars as pl
+
+LEDGER = {
+    "feed": pl.String,
+    "practice_code": pl.String,
+    "table": pl.String,
+    "file": pl.String,
+    "window_start": pl.String,
+    "window_end": pl.String,
+    "bytes": pl.Int64,
+    "sha256": pl.String,
+    "records": pl.Int64,
+    "loaded": pl.Int64,
+    "quarantined": pl.Int64,
+    "superseded": pl.Int64,
+    "deleted": pl.Int64,
+    "blank": pl.Int64,
+    "status": pl.String,
+    "reason": pl.String,
+    "ingest": pl.Int64,
+}
+"""Columns of the ledger. ``status`` is loaded, refused or unchanged; only a refused file may not balance.
+
+``loaded`` became history (or a code, a practice, a place); ``quarantined`` is held with a reason; ``superseded`` has
+a later row with the same key; ``deleted`` asked for a deletion; ``blank`` holds nothing that the contract takes.
+"""
+OUTCOMES = ("loaded", "quarantined", "superseded", "deleted", "blank")
+
+
+class LedgerError(Exception):
+    """Says which files' records are not all accounted for."""
+
+
+def ledger_path(home: Path) -> Path:
+    """Where the ledger lies."""
+    return home / "ledger.parquet"
+
+
+def read_ledger(home: Path) -> pl.DataFrame:
+    """One row per landed file and content; empty before the first ingest."""
+    path = ledger_path(home)
+    return pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=LEDGER)
+
+
+def prove(ledger: pl.DataFrame) -> None:
+    """Passes if every file's records are all accounted for.
+
+    Raises:
+        LedgerError: a file has more or fewer records than outcomes.
+    """
+    total = pl.sum_horizontal(OUTCOMES)
+    broken = ledger.filter(pl.col("status") != "refused").filter(
+        pl.col("records").is_null() | (total != pl.col("records")) | pl.any_horizontal(pl.col(*OUTCOMES) < 0)
+    )
+    if broken.height:
+        worst = broken.row(0, named=True)
+        counts = ", ".join(f"{name} {worst[name]}" for name in ("records", *OUTCOMES))
+        raise LedgerError(f"{broken.height} files do not balance; the first is {worst['file']}: {counts}")
+
+
+def add_files(ledger: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
+    """The ledger with these files' rows, each in place of an earlier row of the same file and content."""
+    kept = ledger.join(files, on=["file", "sha256"], how="anti", nulls_equal=True)
+    return pl.concat([kept, files.select(list(LEDGER)).cast(LEDGER)]).sort(  # type: ignore[arg-type]
+        "feed", "practice_code", "window_end", "table", "file", "sha256", nulls_last=False
+    )
+
+
+def move_outcomes(ledger: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
+    """The ledger after held records found another outcome.
+
+    ``moved`` has practice_code, sha256, outcome and records: so many records of that loaded file left the quarantine.
+    """
+    keys = ["practice_code", "sha256"]
+    others = [name for name in OUTCOMES if name != "quarantined"]
+    wide = moved.group_by(keys).agg(
+        pl.col("records").filter(pl.col("outcome") == name).sum().alias(f"{name}_more") for name in others
+    )
+    joined = ledger.join(wide, on=keys, how="left", nulls_equal=True, validate="m:1")
+    is_told = (pl.col("status") == "loaded") & pl.struct(*keys, "status").is_first_distinct()
+    more = {name: pl.when(is_told).then(f"{name}_more").fill_null(0) for name in others}
+    return joined.with_columns(
+        *(pl.col(name) + value for name, value in more.items()),
+        quarantined=pl.col("quarantined") - pl.sum_horizontal(more.values()),
+    ).select(list(LEDGER))
