@@ -71,17 +71,21 @@ def join_words(items: list[str]) -> str:
 
 
 def _score_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
-    """One row per person in complex care: the score that ranked the person."""
-    phrases = _phrases(rules.scores)
-    return tables.complex_care.join(
-        phrases, left_on="ranked_by", right_on="name", how="inner", validate="m:1"
-    ).select(
-        "person_id",
-        "text",
-        "one",
-        value=_scaled(pl.col("score") * pl.col("scale"), pl.col("scale")),
-        section=pl.lit(1),
-        place=pl.lit(0),
+    """One row per person in complex care: the score that ranked the person, a risk as people in 100."""
+    risks = tables.risk_scores.select("person_id", risk="risk_avoidable_admission_12m")
+    by_risk = pl.col("ranked_by") == "risk_avoidable_admission_12m"
+    value = pl.when(by_risk).then("risk").otherwise("score") * pl.col("scale")
+    return (
+        tables.complex_care.join(risks, on="person_id", how="left", validate="1:1")
+        .join(_phrases(rules.scores), left_on="ranked_by", right_on="name", how="inner", validate="m:1")
+        .select(
+            "person_id",
+            "text",
+            "one",
+            value=_scaled(value, pl.col("scale")),
+            section=pl.lit(1),
+            place=pl.lit(0),
+        )
     )
 
 
@@ -176,14 +180,24 @@ def _programme_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
 
 def _invited(phrase: Phrase) -> pl.Expr:
     """The clause that says how often the person was invited, empty when no invitation is coded."""
+    fills = {"count": _in_words(pl.col("invitations")), "date": _long_date(pl.col("last_invited_date"))}
     clause = (
         pl.when(pl.col("invitations") == 1)
-        .then(pl.lit(phrase.one))
-        .otherwise(pl.lit(phrase.text).str.replace("{count}", _in_words(pl.col("invitations")), literal=True))
-        .str.replace("{date}", _long_date(pl.col("last_invited_date")), literal=True)
+        .then(_worded(phrase.one or "", fills))
+        .otherwise(_worded(phrase.text, fills))
     )
     is_known = (pl.col("invitations") > 0) & pl.col("last_invited_date").is_not_null()
     return pl.when(is_known).then(pl.concat_str(pl.lit(", "), clause)).otherwise(pl.lit(""))
+
+
+def _worded(text: str, fills: dict[str, pl.Expr]) -> pl.Expr:
+    """One text with its blanks filled row by row."""
+    pieces = [
+        piece
+        for words, blank, _, _ in string.Formatter().parse(text)
+        for piece in (pl.lit(words), *([fills[blank]] if blank else []))
+    ]
+    return pl.concat_str(pieces)
 
 
 def _gaps(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
@@ -207,7 +221,6 @@ def _flag_reasons(tables: ReasonTables, name: str, flag: Flag) -> pl.DataFrame:
         second=pl.col(flag.second) if flag.second else empty,
         date=pl.col(flag.date),
         section=pl.lit(4),
-        place=pl.lit(0),
     )
 
 

@@ -63,7 +63,7 @@ def weekly_rows(people: int, *, seed: int = 7) -> dict[str, list[dict[str, objec
                 "practice_code": person["practice_code"],
                 "rank": rank,
                 "ranked_by": "risk_avoidable_admission_12m",
-                "score": row["risk_avoidable_admission_12m"],
+                "score": row["raw_score"],
                 "cambridge_score": scores[row["person_id"]]["cambridge_score"],
                 "age_years": person["age_years"],
             }
@@ -139,7 +139,7 @@ def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, cha
     rows["risk_scores"].append(
         {
             "person_id": person_id,
-            "raw_score": risk,
+            "raw_score": risk - 4,
             "risk_avoidable_admission_12m": risk,
             "reasons": "age_years=1.20|emergency_admissions_12m=0.93|has_heart_failure=0.71|hiv=0.40",
             "model_version": "avoidable_admission_12m 1",

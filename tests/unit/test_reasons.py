@@ -26,7 +26,7 @@ def reasons(**rows: list[dict[str, object]]) -> list[str]:
     return worded["reasons"][0].split("|") if worded.height else []
 
 
-def ranked(score: float = 0.34, by: str = "risk_avoidable_admission_12m") -> list[dict[str, object]]:
+def ranked(score: float = 2.31, by: str = "cambridge_score") -> list[dict[str, object]]:
     return [{"ranked_by": by, "score": score, "rank": 1}]
 
 
@@ -44,7 +44,8 @@ def gap(**values: object) -> list[dict[str, object]]:
     ],
 )
 def test_the_score_that_ranked_comes_first(score: float, by: str, text: str) -> None:
-    assert reasons(complex_care=ranked(score, by))[0].startswith(text)
+    worded = reasons(complex_care=ranked(score, by), risk_scores=[{"risk_avoidable_admission_12m": score}])
+    assert worded[0].startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,12 @@ def test_a_gap_says_what_is_known(values: dict[str, object], text: str) -> None:
 @pytest.mark.parametrize("state", ["declined", "unsuitable", "up_to_date", "not_eligible"])
 def test_only_the_overdue_are_a_reason(state: str) -> None:
     assert reasons(non_responders=gap(state=state)) == []
+
+
+def test_each_person_is_told_of_their_own_invitations() -> None:
+    invited = {"invitations": 2, "last_invited_date": dt.date(2026, 5, 3)}
+    worded = reasons(non_responders=[*gap(**invited), *gap(programme="flu"), *gap(programme="breast", **invited)])
+    assert [text.count("two invitations, the last on 3 May 2026") for text in worded] == [1, 1, 0]
 
 
 def test_flags_say_value_and_day() -> None:

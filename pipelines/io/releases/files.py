@@ -24,9 +24,7 @@ def cohort_files(
     """
     flags = list(load_actions().flags)
     extra = {
-        "complex_care": tables["complex_care"].with_columns(
-            score=pl.col("score").round(3), cambridge_score=pl.col("cambridge_score").round(2)
-        ),
+        "complex_care": _with_risk(tables["complex_care"], tables["risk_scores"]),
         "non_responders": tables["non_responders"].with_columns(
             months("due_date", "last_done_date", "last_invited_date")
         ),
@@ -35,6 +33,14 @@ def cohort_files(
         ),
     }
     return {name: _to_contract(name, cohort, masked=masked, names=names) for name, cohort in extra.items()}
+
+
+def _with_risk(complex_care: pl.DataFrame, risk_scores: pl.DataFrame) -> pl.DataFrame:
+    """Complex care with the probability beside the score, all rounded."""
+    risks = risk_scores.select("person_id", pl.col("risk_avoidable_admission_12m").round(3))
+    return complex_care.join(risks, on="person_id", how="left", validate="1:1").with_columns(
+        score=pl.col("score").round(3), cambridge_score=pl.col("cambridge_score").round(2)
+    )
 
 
 def _to_contract(name: str, cohort: pl.DataFrame, *, masked: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:

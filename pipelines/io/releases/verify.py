@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 ALWAYS_THERE = {"complex_care.parquet", "non_responders.parquet", "lifestyle_risk.parquet", "summary.html"}
 EXPECTED = {
-    "complex_care": "pseudonym practice_code age_band sex deprivation_fifth rank ranked_by score cambridge_score",
+    "complex_care": "pseudonym practice_code age_band sex deprivation_fifth rank ranked_by score "
+    "risk_avoidable_admission_12m cambridge_score",
     "non_responders": "pseudonym practice_code age_band sex deprivation_fifth programme state grade due_month "
     "last_done_month invitations last_invited_month",
     "lifestyle_risk": "pseudonym practice_code age_band sex deprivation_fifth rank flag_count is_current_smoker "

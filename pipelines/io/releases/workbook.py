@@ -37,7 +37,7 @@ COLUMNS = [
     Column("Cohorts", "cohorts", 16),
     Column("Why now", "reasons", 50),
     Column("What to do", "suggested_action", 38),
-    Column("Since last list", "change", 9),
+    Column("Since last list", "change", 10),
     Column("Decision", None, 14),
     Column("Decided on", None, 10),
     Column("Note", None, 16),
@@ -234,7 +234,7 @@ def _write_person(page: Worksheet, number: int, row: dict[str, str | int], look:
 
 def _height(text: str, width: float) -> float:
     """About how high a row must be, in points, to show a text in a column of this width."""
-    lines = sum(1 + int(len(line) / (width * 1.05)) for line in text.split("\n"))
+    lines = sum(1 + int(len(line) / (width * 1.12)) for line in text.split("\n"))
     return min(13.5 * lines + 4, 400)
 
 
