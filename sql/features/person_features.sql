@@ -75,7 +75,10 @@ known_spells as (
         spells.person_id,
         spells.admitted_date,
         spells.discharged_date,
-        case when admission_methods.is_new_emergency then 'emergency_admissions' else 'other_admissions' end as kind
+        case
+            when admission_methods.is_new_emergency then 'emergency_admissions'
+            when admission_methods.method_group = 'elective' then 'planned_admissions'
+        end as kind
     from spells
     inner join people on spells.person_id = people.person_id
     inner join admission_methods on spells.admission_method = admission_methods.admission_method

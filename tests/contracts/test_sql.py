@@ -28,7 +28,7 @@ def test_header_lists_what_the_query_reads(query: Query) -> None:
 @each_query
 def test_header_lists_the_parameters(query: Query) -> None:
     tree = sqlglot.parse_one(query.sql, dialect="duckdb")
-    assert {parameter.this.name for parameter in tree.find_all(exp.Parameter)} == set(query.parameters)
+    assert {parameter.name for parameter in tree.find_all(exp.Placeholder)} == set(query.parameters)
 
 
 @each_query

@@ -100,3 +100,11 @@ def _parse(cell: str | None, kind: Any) -> Any:
     if kind == pl.Boolean:
         return cell == "true"
     return float(cell) if kind == pl.Float64 else int(cell)
+
+
+def by_person(frame: pl.DataFrame, column: str) -> dict[int, Any]:
+    """One column of a frame as person to value; a person who stands twice is an error."""
+    people = frame["person_id"].to_list()
+    if len(people) != len(set(people)):
+        raise ValueError("a person stands twice")
+    return dict(zip(people, frame[column].to_list(), strict=True))

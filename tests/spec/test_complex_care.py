@@ -1,0 +1,76 @@
+"""How places in the complex-care cohort are shared out and who gets them. Here a run has one place per ten people."""
+
+import polars as pl
+import pytest
+
+from data_contracts.tables.weekly import CambridgeScores, RiskScores
+from tests.lib.tables import answer, by_person
+
+
+def registered(count: int, birth_date: str = "1950-01-01") -> str:
+    return "\n".join(["person_id | birth_date", *[f"{person} | {birth_date}" for person in range(1, count + 1)]])
+
+
+def cambridge(scores: dict[int, float]) -> pl.DataFrame:
+    blank = {"cambridge_mortality_score": 0.0, "condition_count": 0, "conditions": None}
+    rows = [{"person_id": person, "cambridge_score": score, **blank} for person, score in scores.items()]
+    return pl.DataFrame(rows, schema=_schema(CambridgeScores))
+
+
+def learned(scores: dict[int, float | None]) -> pl.DataFrame:
+    blank = {"risk_avoidable_admission_12m": None, "reasons": None, "unscored_reason": None, "model_version": "1"}
+    rows = [{"person_id": person, "raw_score": score, **blank} for person, score in scores.items()]
+    return pl.DataFrame(rows, schema=_schema(RiskScores))
+
+
+def _schema(contract: type) -> dict[str, object]:
+    return {name: column.dtype.type for name, column in contract.to_schema().columns.items()}
+
+
+@pytest.mark.parametrize(("people", "places"), [(4, 0), (5, 1), (14, 1), (15, 2), (24, 2), (30, 3)])
+def test_places_are_the_share_of_england_rounded(people: int, places: int) -> None:
+    scores = cambridge(dict.fromkeys(range(1, people + 1), 1.0))
+    assert answer("complex_care", registrations=registered(people), cambridge_scores=scores).height == places
+
+
+def test_highest_learned_risk_comes_first() -> None:
+    found = answer(
+        "complex_care",
+        registrations=registered(20),
+        cambridge_scores=cambridge({person: float(20 - person) for person in range(1, 21)}),
+        risk_scores=learned({person: float(person) for person in range(1, 21)}),
+    )
+    assert by_person(found, "rank") == {20: 1, 19: 2}
+    assert by_person(found, "score") == {20: 20.0, 19: 19.0}
+    assert set(found["ranked_by"]) == {"risk_avoidable_admission_12m"}
+
+
+def test_without_any_learned_risk_the_cambridge_score_ranks_and_says_so() -> None:
+    scores = cambridge({person: float(20 - person) for person in range(1, 21)})
+    for risks in (learned({}), learned(dict.fromkeys(range(1, 21)))):
+        found = answer("complex_care", registrations=registered(20), cambridge_scores=scores, risk_scores=risks)
+        assert by_person(found, "rank") == {1: 1, 2: 2}
+        assert set(found["ranked_by"]) == {"cambridge_score"}
+
+
+def test_person_without_a_learned_risk_is_not_ranked_beside_those_who_have_one() -> None:
+    found = answer(
+        "complex_care",
+        registrations=registered(20),
+        cambridge_scores=cambridge(dict.fromkeys(range(1, 21), 5.0)),
+        risk_scores=learned({person: None if person == 1 else -float(person) for person in range(1, 21)}),
+    )
+    assert by_person(found, "rank") == {2: 1, 3: 2}
+
+
+def test_ties_go_to_the_cambridge_score_then_age_then_person_id() -> None:
+    births = {1: "1950-01-01", 2: "1940-01-01", 3: "1940-01-01", 4: "1990-01-01"} | dict.fromkeys(
+        range(5, 41), "2000-01-01"
+    )
+    found = answer(
+        "complex_care",
+        registrations="\n".join(["person_id | birth_date", *[f"{person} | {day}" for person, day in births.items()]]),
+        cambridge_scores=cambridge({person: 2.0 if person == 4 else 1.0 for person in births}),
+        risk_scores=learned({person: 0.5 if person <= 4 else 0.1 for person in births}),
+    )
+    assert by_person(found, "rank") == {4: 1, 2: 2, 3: 3, 1: 4}

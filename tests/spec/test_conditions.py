@@ -1,0 +1,45 @@
+"""What counts as a condition on record."""
+
+from tests.lib.tables import answer
+
+PEOPLE = "person_id\n1\n2\n3\n4\n5\n6\n7"
+
+
+def test_condition_has_its_first_and_latest_date() -> None:
+    conditions = answer(
+        "conditions",
+        registrations=PEOPLE,
+        events="""
+            person_id | codelist     | event_date
+            1         | hypertension | 2015-03-01
+            1         | hypertension | 2020-03-01
+            1         | hypertension | 2018-03-01
+            2         | bmi          | 2020-03-01
+        """,
+    )
+    assert conditions.rows() == [(1, "hypertension", *_dates("2015-03-01", "2020-03-01"))]
+
+
+def test_entry_counts_if_known_dated_and_of_the_present_practice() -> None:
+    conditions = answer(
+        "conditions",
+        registrations=PEOPLE,
+        events="""
+            person_id | codelist | practice_code | event_date | entered_date
+            1         | asthma   | A81001        | 2026-11-15 | 2026-11-15
+            2         | asthma   | A81001        | 2026-11-16 | 2026-11-15
+            3         | asthma   | A81001        | 2026-11-15 | 2026-11-16
+            4         | asthma   | A81001        |            | 2026-11-15
+            5         | asthma   | A81999        | 2020-01-01 | 2020-01-01
+            6         | asthma   | A81001        | 1966-05-31 | 2020-01-01
+            7         | asthma   | A81001        | 1966-06-01 | 2020-01-01
+            8         | asthma   | A81001        | 2020-01-01 | 2020-01-01
+        """,
+    )
+    assert set(conditions["person_id"]) == {1, 7}
+
+
+def _dates(*texts: str) -> list[object]:
+    import datetime as dt
+
+    return [dt.date.fromisoformat(text) for text in texts]
