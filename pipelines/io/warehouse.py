@@ -136,11 +136,12 @@ class Warehouse:
         """An in-memory connection that sees what the query reads and may touch this workspace only."""
         spill = (self.settings.home / "spill").resolve()
         spill.mkdir(parents=True, exist_ok=True)
+        folders = [self.settings.home, self.settings.history, self.settings.tables]
         limits = {
             "memory_limit": self.settings.memory_limit,
             "threads": self.settings.threads,
             "temp_directory": str(spill),
-            "allowed_directories": [str(self.settings.home.resolve())],
+            "allowed_directories": [str(folder.resolve()) for folder in folders],
             "enable_external_access": False,
             "lock_configuration": True,
         }
