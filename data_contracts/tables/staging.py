@@ -198,3 +198,40 @@ class StagedPostcodes(Contract):
 
     postcode: str = pa.Field(description="Postcode", metadata={"missing": "key_missing"})
     lsoa_code: str = pa.Field(description="LSOA code", metadata={"missing": "lsoa_missing"})
+
+
+class StagedMadeUpRow(Contract):
+    """One row per Synthea record that is not superseded."""
+
+    record_id: pl.Int64 = pa.Field(description="Keyed pseudonym of the row's key", metadata={"missing": "key_missing"})
+    has_readable_dates: bool = _must_be(True, "date_not_readable")
+
+
+class StagedMadeUpPeople(StagedMadeUpRow):
+    """One row per made-up person."""
+
+    person_id: pl.Int64 = pa.Field(description="Keyed pseudonym of the made-up NHS number")
+    birth_date: dt.date = pa.Field(description="Date of birth")
+    death_date: dt.date = pa.Field(nullable=True, description="Date of death")
+    sex: str = _word(SEXES, "sex_not_known_word", "Registered sex")
+    death_date_before_birth = _no_later("death_date_before_birth", "birth_date", "death_date")
+
+
+class StagedMadeUpEntries(StagedMadeUpRow):
+    """One row per condition, procedure, observation, immunisation, medicine or encounter."""
+
+    person_state: str = pa.Field(description="held, or null", metadata={"missing": "person_not_held"})
+    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the person")
+    clinical_date: dt.date = pa.Field(description="Day of the entry", metadata={"missing": "date_missing"})
+    code_state: str = pa.Field(description="known, or null", metadata={"missing": "code_not_mapped"})
+    has_check_digit: bool = _must_be(True, "check_digit_wrong")
+    has_readable_numbers: bool = _must_be(True, "number_not_readable")
+    date_before_birth = _no_later("date_before_birth", "birth_date", "clinical_date")
+
+
+class StagedMadeUpEncounters(StagedMadeUpEntries):
+    """One row per encounter; the discharge is that of an inpatient encounter, null for the others."""
+
+    discharged_date: dt.date = pa.Field(nullable=True, description="Day the stay ended")
+    is_plausible_stay: bool = _must_be(True, "stay_too_long")
+    discharged_before_admission = _no_later("discharged_before_admission", "clinical_date", "discharged_date")

@@ -33,7 +33,7 @@ OPT_OUT_REPLY = {"person_id": pl.Int64, "answered_date": pl.Date}
 HMAC_SQL = """
 select
     (
-        ('0x' || substr(sha256($outer || unhex(sha256($inner || message::blob))), 1, 16))::ubigint >> 1
+        ('0x' || substr(sha256($outer || unhex(sha256($inner || encode(message)))), 1, 16))::ubigint >> 1
     )::bigint as pseudonym
 from messages
 """

@@ -46,6 +46,6 @@ def test_diagnoses_are_icd10_codes_of_four_characters() -> None:
 
 
 def test_width_drift_is_declared_with_another_width_or_name() -> None:
-    for drift in load_feed("synthea/feed").words["width_drift"]:
-        assert drift["table"] in load_feed("synthea/feed").tables
+    for drift in load_feed("synthea").words["width_drift"]:
+        assert drift["table"] in load_feed("synthea").tables
         assert drift["header"].count(",") != drift["rows_hold"].count(",")

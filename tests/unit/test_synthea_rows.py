@@ -22,12 +22,12 @@ ROSTER = pl.DataFrame(
 
 def _setting() -> rows.Setting:
     return rows.Setting(
-        practice_code="Y90001", words=load_feed("synthea/feed").words, mappings=load_mappings(), roster=ROSTER
+        practice_code="Y90001", words=load_feed("synthea").words, mappings=load_mappings(), roster=ROSTER
     )
 
 
 def _text(table: str, *records: dict[str, str | int | None]) -> pl.DataFrame:
-    names = load_feed("synthea/feed").tables[table].names
+    names = load_feed("synthea").tables[table].names
     filled = [{f"text_{name}": record.get(name) for name in names} for record in records]
     frame = pl.DataFrame(filled, schema=dict.fromkeys([f"text_{name}" for name in names], pl.String))
     people = pl.Series("patient_record_id", [record.get("of", 1) for record in records], dtype=pl.Int64)

@@ -6,15 +6,21 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.io.landing.archives import ArchiveLimits, Member, hash_member, list_members
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import Feed, load_feed
 
-FEEDS = ("reference", "emis", "hospital", "national_opt_out")
+FEEDS = ("reference", "emis", "synthea", "hospital", "national_opt_out")
+BY_PRACTICE = ("emis", "synthea")
+"""Feeds with a folder a practice."""
 
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One file whose name meets its feed's contract. ``moment`` and ``rank`` order the deliveries of a feed."""
+    """One file whose name meets its feed's contract. ``moment`` and ``rank`` order the deliveries of a feed.
+
+    ``member`` is the name inside the archive at ``path``, None if the file is no part of an archive.
+    """
 
     path: Path
     name: str
@@ -26,6 +32,7 @@ class LandedFile:
     sha256: str
     size: int
     problem: str | None = None
+    member: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,11 @@ def find_files(landing: Path) -> tuple[list[LandedFile], list[UnknownFile]]:
     known: list[LandedFile] = []
     unknown: list[UnknownFile] = []
     for path in _walk(landing):
-        found = _identify(path, landing)
-        if isinstance(found, LandedFile):
-            known.append(found)
-        else:
-            unknown.append(found)
+        for found in _identify(path, landing):
+            if isinstance(found, LandedFile):
+                known.append(found)
+            else:
+                unknown.append(found)
     if not known and not unknown:
         raise LandingError(expected="extract files", found="an empty landing folder", where=str(landing))
     return known, unknown
@@ -66,39 +73,74 @@ def _walk(folder: Path) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
-def _identify(path: Path, landing: Path) -> LandedFile | UnknownFile:
+def _identify(path: Path, landing: Path) -> list[LandedFile | UnknownFile]:
     shown = path.relative_to(landing).as_posix().encode("unicode_escape", errors="backslashreplace").decode()[:200]
     mode = path.lstat().st_mode
     if not stat.S_ISREG(mode) or path.lstat().st_nlink > 1:
-        return UnknownFile(shown, "a link or special file is never opened")
+        return [UnknownFile(shown, "a link or special file is never opened")]
     if landing.resolve() not in path.resolve().parents:
-        return UnknownFile(shown, "lies outside the landing folder")
+        return [UnknownFile(shown, "lies outside the landing folder")]
     parts = path.relative_to(landing).parts
     feed = next((load_feed(name) for name in FEEDS if load_feed(name).folder == parts[0]), None)
     if feed is None or len(parts) < 2:
-        return UnknownFile(shown, f"no feed reads this folder: expected one of {', '.join(FEEDS)}")
+        return [UnknownFile(shown, f"no feed reads this folder: expected one of {', '.join(FEEDS)}")]
     return _match(path, feed=feed, parts=parts, shown=shown)
 
 
-def _match(path: Path, *, feed: Feed, parts: tuple[str, ...], shown: str) -> LandedFile | UnknownFile:
-    practice = parts[1] if feed.feed == "emis" and len(parts) == 3 else None
-    depth = 3 if feed.feed == "emis" else 2
+def _match(path: Path, *, feed: Feed, parts: tuple[str, ...], shown: str) -> list[LandedFile | UnknownFile]:
+    practice = parts[1] if feed.feed in BY_PRACTICE and len(parts) == 3 else None
+    depth = 3 if feed.feed in BY_PRACTICE else 2
     named = feed.match(parts[-1]) if len(parts) == depth else None
-    table = feed.table_named(named.get("table", next(iter(feed.tables)))) if named else None
-    if named is None or table is None or (practice is not None and not _is_ods_code(practice)):
-        return UnknownFile(shown, f"the name does not meet the {feed.feed} contract")
+    if named is None or (practice is not None and not _is_ods_code(practice)):
+        return [UnknownFile(shown, f"the name does not meet the {feed.feed} contract")]
+    if named.get("archive"):
+        return _open_archive(path, feed=feed, practice=practice, shown=shown)
+    table = feed.table_named(named.get("table", next(iter(feed.tables))))
+    if table is None:
+        return [UnknownFile(shown, f"the name does not meet the {feed.feed} contract")]
     digest = _digest(path)
+    return [
+        LandedFile(
+            path=path,
+            name=shown,
+            feed=feed.feed,
+            practice_code=practice,
+            table=table,
+            moment=named.get("moment", ""),
+            rank=int(named.get("sequence", 0)),
+            sha256=digest or "",
+            size=path.stat().st_size,
+            problem=None if digest else "cannot be read: check its permissions",
+        )
+    ]
+
+
+def _open_archive(path: Path, *, feed: Feed, practice: str | None, shown: str) -> list[LandedFile | UnknownFile]:
+    """The members of an archive; all of it is unknown if anything in it is unsafe."""
+    try:
+        members = list_members(path, ArchiveLimits(**feed.words["archive"]))
+        return [_member(path, member, feed=feed, practice=practice, shown=shown) for member in members]
+    except LandingError as error:
+        return [UnknownFile(shown, str(error))]
+
+
+def _member(path: Path, member: Member, *, feed: Feed, practice: str | None, shown: str) -> LandedFile | UnknownFile:
+    name = f"{shown}/{member.name}"[:200]
+    named = feed.match(member.base_name) or {}
+    table = feed.table_named(named.get("table") or "") if member.base_name.endswith(".csv") else None
+    if table is None:
+        return UnknownFile(name, f"the name does not meet the {feed.feed} contract")
     return LandedFile(
         path=path,
-        name=shown,
+        name=name,
         feed=feed.feed,
         practice_code=practice,
         table=table,
-        moment=named.get("moment", ""),
-        rank=int(named.get("sequence", 0)),
-        sha256=digest or "",
-        size=path.stat().st_size,
-        problem=None if digest else "cannot be read: check its permissions",
+        moment="",
+        rank=0,
+        sha256=hash_member(path, member),
+        size=member.size,
+        member=member.name,
     )
 
 

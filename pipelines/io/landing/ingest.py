@@ -19,6 +19,7 @@ from pipelines.io.landing.quarantine import QUARANTINE, count_quarantine, is_ret
 from pipelines.io.landing.reference import Places, load_places
 from pipelines.io.landing.register import Refusal, Register
 from pipelines.io.landing.store import Store
+from pipelines.io.landing.synthea_practices import SyntheaPractices
 from pipelines.io.ledger import OUTCOMES, ledger_path, read_ledger
 from pipelines.settings import Settings
 
@@ -91,7 +92,8 @@ def _load(store: Store, register: Register, known: list[LandedFile], tell: Progr
     deliveries = _group(
         [file for file in new if file.feed == "emis"], lambda file: (file.practice_code or "", file.moment)
     )
-    steps = len(deliveries) + 3
+    made_up = _group([file for file in new if file.feed == "synthea"], lambda file: file.practice_code or "")
+    steps = len(deliveries) + len(made_up) + 3
     tell("reference files", 0, steps)
     places = _load_places(store, register, known, new)
     practices = Practices(store, register, places)
@@ -103,9 +105,15 @@ def _load(store: Store, register: Register, known: list[LandedFile], tell: Progr
         elif not practices.apply(practice_code, moment, files):
             refused.add(practice_code)
     practices.retry()
+    synthea = SyntheaPractices(store, register, places)
+    for done, (practice_code, files) in enumerate(made_up, start=len(deliveries) + 1):
+        tell(f"made-up practice {practice_code}", done, steps)
+        synthea.apply(practice_code, files)
+    synthea.retry()
     tell("history", steps - 2, steps)
-    changed = merge(store.con, store.settings, store.switch, practices.changes)
+    changed = merge(store.con, store.settings, store.switch, [*practices.changes, *synthea.changes])
     practices.write()
+    synthea.write()
     tell("hospital records", steps - 1, steps)
     changes = _load_hospital(store, register, new, places=places, has_new_people=bool(practices.changes))
     changed |= merge(store.con, store.settings, store.switch, changes)

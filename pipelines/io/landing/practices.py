@@ -1,6 +1,6 @@
 """Applies the deliveries of practices in order, and keeps what is held of each between them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import polars as pl
@@ -74,15 +74,11 @@ class Practices:
             return self.touched[practice_code]
         own = pl.col("practice_code") == practice_code
         rows = [*self.applied.filter(own).to_dicts(), *self.places.practices.filter(own).to_dicts()]
-        icb_code = rows[0]["icb_code"]
-        return Practice(
-            practice_code=practice_code,
-            icb_code=icb_code,
+        held = read_practice(self.store, feed="emis", practice_code=practice_code, icb_code=rows[0]["icb_code"])
+        return replace(
+            held,
             organisation_guid=rows[0].get("organisation_guid"),
             applied_moment=rows[0].get("applied_moment"),
-            people=self.store.read(people_path(self.store.settings, icb_code), PEOPLE).filter(own),
-            withheld=self.store.read(withheld_path(self.store.settings, icb_code), WITHHELD).filter(own),
-            pending=self.store.read(quarantine_path(self.store.settings, "emis", practice_code), QUARANTINE),
         )
 
     def _load(self, files: list[LandedFile], practice: Practice) -> None:
@@ -120,18 +116,31 @@ class Practices:
             self.store.write(practice.pending, quarantine_path(self.store.settings, "emis", practice_code))
         practices = sorted(self.touched.values(), key=lambda practice: (practice.icb_code, practice.practice_code))
         for icb_code, own in groupby(practices, key=lambda practice: practice.icb_code):
-            self._write_roster(icb_code, list(own))
+            write_roster(self.store, icb_code, list(own))
         rows = [{name: getattr(practice, name) for name in APPLIED} for practice in practices]
         kept = self.applied.filter(~pl.col("practice_code").is_in(sorted(self.touched)))
         applied = pl.concat([kept, pl.DataFrame(rows, schema=APPLIED)]).sort("practice_code")
         self.store.write(applied, self.store.state_path("emis_practices"))
 
-    def _write_roster(self, icb_code: str, practices: list[Practice]) -> None:
-        is_kept = ~pl.col("practice_code").is_in([practice.practice_code for practice in practices])
-        settings = self.store.settings
-        for path, schema, frames in (
-            (people_path(settings, icb_code), PEOPLE, [practice.people for practice in practices]),
-            (withheld_path(settings, icb_code), WITHHELD, [practice.withheld for practice in practices]),
-        ):
-            kept = self.store.read(path, schema).filter(is_kept)
-            self.store.write(pl.concat([kept, *frames]).sort("practice_code", "record_id"), path)
+
+def read_practice(store: Store, *, feed: str, practice_code: str, icb_code: str) -> Practice:
+    """What is held of one practice: its roster, its withheld records, its rows of one feed in quarantine."""
+    own = pl.col("practice_code") == practice_code
+    return Practice(
+        practice_code=practice_code,
+        icb_code=icb_code,
+        people=store.read(people_path(store.settings, icb_code), PEOPLE).filter(own),
+        withheld=store.read(withheld_path(store.settings, icb_code), WITHHELD).filter(own),
+        pending=store.read(quarantine_path(store.settings, feed, practice_code), QUARANTINE),
+    )
+
+
+def write_roster(store: Store, icb_code: str, practices: list[Practice]) -> None:
+    """Writes aside the people and withheld records of an ICB, with those of these practices as they are now."""
+    is_kept = ~pl.col("practice_code").is_in([practice.practice_code for practice in practices])
+    for path, schema, frames in (
+        (people_path(store.settings, icb_code), PEOPLE, [practice.people for practice in practices]),
+        (withheld_path(store.settings, icb_code), WITHHELD, [practice.withheld for practice in practices]),
+    ):
+        kept = store.read(path, schema).filter(is_kept)
+        store.write(pl.concat([kept, *frames]).sort("practice_code", "record_id"), path)

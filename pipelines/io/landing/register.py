@@ -91,7 +91,10 @@ class Register:
         """Enters a file of a table that nothing is taken from: counted, and declared blank."""
         layout = load_feed(file.feed).format
         counted = count_records(file.path, delimiter=layout.delimiter, quote=layout.quote)
-        records = max(counted.records - layout.has_header, 0)
+        self.account_blank(file, max(counted.records - layout.has_header, 0))
+
+    def account_blank(self, file: LandedFile, records: int) -> None:
+        """Enters a file of a table that nothing is taken from, its records counted already."""
         reason = "nothing is taken from this table"
         self._enter(file, status="loaded", reason=reason, records=records, blank=records)
 

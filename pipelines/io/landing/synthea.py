@@ -16,12 +16,12 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from data_contracts.registry import HISTORY
-from data_contracts.tables import staging_synthea as contracts
+from data_contracts.tables import staging as contracts
 from pipelines.io.history import Change
 from pipelines.io.identity import PEOPLE, person_ids, record_ids
 from pipelines.io.landing import synthea_rows
 from pipelines.io.landing.archives import open_member
-from pipelines.io.landing.counting import RecordCount
+from pipelines.io.landing.counting import RecordCount, count_records
 from pipelines.io.landing.emis import Bench, Codes, Loaded, Practice
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import FeedTable, load_feed
@@ -31,7 +31,7 @@ from pipelines.io.landing.reading import BAD_RECORDS, TextTable, read_text
 from pipelines.io.landing.staging import OUTCOME, decide, gather
 from pipelines.io.landing.synthea_mappings import load_mappings
 
-FEED = "synthea/feed"
+FEED = "synthea"
 LONGEST_LINE = 1 << 20
 Convert = Callable[[pl.DataFrame], pl.DataFrame]
 Texts = Mapping[str, tuple[LandedFile, TextTable]]
@@ -107,6 +107,22 @@ def read_parquet_text(file: LandedFile, table: FeedTable) -> TextTable:
     )
 
 
+def count_file(file: LandedFile, work: Path) -> int:
+    """How many records a file has, blank ones included, its header not.
+
+    Raises:
+        LandingError: the file is unreadable.
+    """
+    if file.path.suffix == ".parquet":
+        try:
+            return int(pq.ParquetFile(file.path).metadata.num_rows)
+        except (OSError, ValueError) as error:
+            raise LandingError(expected="a Parquet file", found=type(error).__name__, where=file.name) from None
+    layout = load_feed(FEED).format
+    with _plain(file, work) as path:
+        return max(count_records(path, delimiter=layout.delimiter, quote=layout.quote).records - 1, 0)
+
+
 def _read(file: LandedFile, bench: Bench) -> TextTable:
     feed = load_feed(FEED)
     table = feed.tables[file.table]
@@ -164,13 +180,13 @@ class _Loading:
         setting = self._setting()
         for source in SOURCES:
             good = self._about_people(
-                source.table, contracts.StagedSyntheaEntries, partial(source.convert, setting=setting)
+                source.table, contracts.StagedMadeUpEntries, partial(source.convert, setting=setting)
             )
             self.parts[source.history].append(good)
         conditions = self._conditions()
         good = self._about_people(
             "encounters",
-            contracts.StagedSyntheaEncounters,
+            contracts.StagedMadeUpEncounters,
             partial(synthea_rows.type_encounters, setting=setting, conditions=conditions),
         )
         for kind, history in ENCOUNTERS.items():
@@ -204,7 +220,7 @@ class _Loading:
         rows = convert(rows).with_columns(is_deleted=pl.lit(False), is_blank=pl.lit(False))
         decided = decide(rows, gathered, contract=contract, columns=columns)
         self.outcomes.append(decided.outcomes)
-        names = {"feed": "synthea", "practice_code": self.practice.practice_code, "table": table}
+        names = {"feed": FEED, "practice_code": self.practice.practice_code, "table": table}
         named = decided.pending.with_columns(pl.lit(value).alias(name) for name, value in names.items())
         self.pending.append(named.select(list(QUARANTINE)))
         return decided.good
@@ -219,7 +235,7 @@ class _Loading:
             )
             return numbered.with_columns(person_ids(numbered["nhs_number"], self.bench.key))
 
-        good = self._decide("patients", contracts.StagedSyntheaPatients, convert)
+        good = self._decide("patients", contracts.StagedMadeUpPeople, convert)
         self.parts["registrations"].append(good)
         self.parts["events"].append(synthea_rows.ethnic_group_events(good))
         kept = self.practice.people.join(good, on="record_id", how="anti")

@@ -1,6 +1,7 @@
 """Loads the stated code mappings of the Synthea feed and refuses those without provenance or with unknown targets."""
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -122,6 +123,15 @@ def load_mappings() -> Mappings:
         ValueError: a code mapped twice, or to a concept or product that its codelist does not hold.
     """
     return Mappings(**{entry.file.removesuffix(".csv"): _read(entry) for entry in load_mapping_provenance()})
+
+
+@cache
+def mappings_digest() -> str:
+    """SHA-256 over the mapping files: when it changes, held rows may find a meaning."""
+    digest = hashlib.sha256()
+    for entry in sorted(load_mapping_provenance(), key=lambda entry: entry.file):
+        digest.update((FOLDER / entry.file).read_bytes())
+    return digest.hexdigest()
 
 
 def _read(entry: MappingFile) -> pl.DataFrame:

@@ -75,7 +75,7 @@ def add_numbers(rows: pl.DataFrame, *, practice_code: str, people: pl.DataFrame)
 
 
 def type_patients(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
-    """One row per person, for StagedSyntheaPatients and the registrations table: registered from birth."""
+    """One row per person, for StagedMadeUpPeople and the registrations table: registered from birth."""
     words = [
         pl.col(f"text_{name}").str.strip_chars().str.to_lowercase().alias(name) for name in ("race", "ethnicity")
     ]
@@ -112,7 +112,7 @@ def ethnic_group_events(patients: pl.DataFrame) -> pl.DataFrame:
 
 
 def type_findings(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
-    """One row per condition or procedure, for StagedSyntheaEntries and the events table."""
+    """One row per condition or procedure, for StagedMadeUpEntries and the events table."""
     code = pl.col("text_code").str.strip_chars()
     distinct = rows["text_code"].str.strip_chars().drop_nulls().unique()
     valid = [text for text in distinct if is_valid_sctid(text)]
@@ -127,7 +127,7 @@ def type_findings(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
 
 
 def type_observations(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
-    """One row per observation, for StagedSyntheaEntries and the events table, in the codelist's unit."""
+    """One row per observation, for StagedMadeUpEntries and the events table, in the codelist's unit."""
     answer = pl.coalesce(pl.col("text_value").str.extract(setting.words["coded_answer"]), pl.col("text_value"))
     numbers = setting.mappings.observations.drop("codelist", "term").rename(
         {"loinc_code": "text_code", "units": "text_units", "concept_id": "measured_id", "unit": "mapped_unit"}
@@ -155,12 +155,12 @@ def type_observations(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
 
 
 def type_immunisations(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
-    """One row per dose given, for StagedSyntheaEntries and the events table."""
+    """One row per dose given, for StagedMadeUpEntries and the events table."""
     return _map(rows, setting, setting.mappings.immunisations.select(text_code="cvx_code", concept_id="concept_id"))
 
 
 def type_medications(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
-    """One row per prescription start, for StagedSyntheaEntries and the medications table.
+    """One row per prescription start, for StagedMadeUpEntries and the medications table.
 
     Repeats between start and stop are not written by Synthea and are not made up here.
     """
@@ -169,7 +169,7 @@ def type_medications(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
 
 
 def type_encounters(rows: pl.DataFrame, setting: Setting, conditions: pl.DataFrame) -> pl.DataFrame:
-    """One row per encounter, for StagedSyntheaEncounters and the table that ``kind`` names.
+    """One row per encounter, for StagedMadeUpEncounters and the table that ``kind`` names.
 
     ``conditions`` (encounter, start, code) are the conditions that the delivery's inpatients may have.
     """
