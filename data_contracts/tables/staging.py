@@ -203,7 +203,9 @@ class StagedPostcodes(Contract):
 class StagedMadeUpRow(Contract):
     """One row per Synthea record that is not superseded."""
 
-    record_id: pl.Int64 = pa.Field(description="Keyed pseudonym of the row's key", metadata={"missing": "key_missing"})
+    record_id: pl.Int64 = pa.Field(
+        description="Keyed pseudonym of the row's key", metadata={"missing": "key_missing"}
+    )
     has_readable_dates: bool = _must_be(True, "date_not_readable")
 
 
