@@ -117,7 +117,7 @@ def test_as_many_people_as_places_allow_and_nobody_twice(
     assert chosen["person_id"].n_unique() == chosen.height
 
 
-@pytest.mark.parametrize(("registered", "places"), [(10, 1), (399, 1), (800, 2), (2000, 5), (8000, 20)])
+@pytest.mark.parametrize(("registered", "places"), [(10, 1), (199, 1), (400, 2), (1000, 5), (8000, 40)])
 def test_places_follow_the_registered_people(registered: int, places: int) -> None:
     people = pl.LazyFrame({"practice_code": ["A81001"] * registered})
     assert share_places(people, rules=RULES)["places"].sum() == places

@@ -1,7 +1,9 @@
 import datetime as dt
+from importlib.resources import files
 
 import polars as pl
 import pytest
+import yaml
 
 from data_contracts.actions import load_actions
 from data_contracts.tables.weekly import PROGRAMMES
@@ -187,6 +189,16 @@ def test_every_blank_is_one_that_can_be_filled() -> None:
     texts += [RULES.condition_text, RULES.condition_text_undated]
     used = {blank for text in texts for blank in blanks_of(text)}
     assert used <= {"count", "value", "second", "date", "title"}
+
+
+SILENT = {"age_years", "is_female", "imd_decile"}
+
+
+def test_every_part_that_a_model_may_give_as_a_reason_has_a_text() -> None:
+    for spec in (files("models") / "specs").iterdir():
+        features = yaml.safe_load(spec.read_text("utf-8"))["features"]
+        names = {entry["name"].removeprefix("has_") for entry in features if entry.get("is_reason", True)}
+        assert names - SILENT <= RULES.features.keys() | RULES.conditions.keys()
 
 
 def test_no_text_holds_the_mark_that_joins_reasons() -> None:

@@ -1,4 +1,5 @@
 import datetime as dt
+import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from data_contracts.actions import load_actions
 from data_contracts.codelists import codes_of
 from data_contracts.tables.release import RELEASED
+from pipelines.io.identity import IdentityError
 from pipelines.io.releases import verify_release, write_release
 from pipelines.io.releases.canary import find_identifiers
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError
@@ -189,7 +191,7 @@ def change_answer(settings: Settings, *, days: int = 1, share: float = 1.0) -> N
         (lambda settings: change_answer(settings, days=8), "older than 7 days"),
         (lambda settings: change_answer(settings, share=0), "is empty"),
         (lambda settings: change_answer(settings, share=0.5), "short answer"),
-        (lambda settings: settings.key_file.unlink(), "no pseudonym key"),
+        (lambda settings: settings.key_file.unlink(), "expected a key file"),
         (lambda settings: (settings.history / "events" / "QRL.parquet").unlink(), "QRL"),
         (lambda settings: (settings.identity / "people" / "QRL.parquet").unlink(), "QRL"),
     ],
@@ -198,7 +200,7 @@ def change_answer(settings: Settings, *, days: int = 1, share: float = 1.0) -> N
 def test_what_is_missing_stops_the_release_and_leaves_the_last_one(fresh: Settings, spoil: object, says: str) -> None:
     before = contents(write_release(fresh, AS_OF))
     spoil(fresh)
-    with pytest.raises((ReleaseRefusedError, OSError), match=says):
+    with pytest.raises((ReleaseRefusedError, IdentityError, OSError), match=says):
         write_release(fresh, AS_OF)
     assert contents(fresh.releases / "latest") == before
 
@@ -242,6 +244,14 @@ def test_a_crash_at_any_rename_leaves_one_whole_release(
     assert verify_release(fresh.releases / "latest") == []
     assert (contents(fresh.releases / "latest") == before) == (crash_at < 3)
     assert contents(write_release(fresh, AS_OF)) != before
+
+
+def test_a_second_writer_is_told_to_wait(fresh: Settings) -> None:
+    fresh.releases.mkdir()
+    with (fresh.releases / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ReleaseRefusedError, match="another run is writing"):
+            write_release(fresh, AS_OF)
 
 
 def test_an_older_week_made_again_does_not_move_latest(fresh: Settings) -> None:
@@ -293,7 +303,7 @@ def test_the_cover_says_intended_use_capacity_and_dates(workspace: Settings) -> 
     rules = load_actions()
     for words in [rules.intended_use, *rules.not_for, "A81001 Surgery", "16 November 2026", "7 November 2026"]:
         assert words in text
-    assert "2.5 places per 1,000 people" in text
+    assert "5 places per 1,000 people" in text
 
 
 def test_workbook_properties_hold_no_clock(workspace: Settings) -> None:

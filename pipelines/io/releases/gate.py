@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.codelists import codes_of
+from pipelines.io.identity import opt_out_path
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError
 from pipelines.settings import Settings
 
@@ -30,7 +31,7 @@ def read_national_answer(settings: Settings, *, as_of: dt.date, options: Release
     """
     if options.national_opt_out == "none":
         return None
-    path = settings.identity / "national_opt_out.parquet"
+    path = opt_out_path(settings)
     if not path.is_file():
         raise ReleaseRefusedError(f"no national opt-out answer: expected {path}; {ASK_AGAIN}")
     answer = pl.read_parquet(path, columns=["person_id", "answered_date"])

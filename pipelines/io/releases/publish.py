@@ -1,8 +1,11 @@
 """Writes one release aside, syncs it and makes it visible by one rename; a crash leaves the old one whole."""
 
 import datetime as dt
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import polars as pl
 
 from data_contracts.actions import load_actions
 from data_contracts.tables.release import RELEASED
+from pipelines.io.identity import load_key, people_path
 from pipelines.io.releases.files import cohort_files, write_parquet
 from pipelines.io.releases.gate import Allowed, decide_allowed, read_national_answer
 from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_dictionary, describe_file, write_manifest
@@ -48,14 +52,28 @@ def write_release(settings: Settings, as_of: dt.date, *, options: ReleaseOptions
         ReleaseRefusedError: tables or the opt-out answer are missing or stale; nothing changes then.
     """
     options = options or ReleaseOptions()
-    aside = settings.releases / f".writing-{as_of.isoformat()}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    manifest = _Writer(settings, as_of, options, aside).write()
-    sync_tree(aside)
-    return make_visible(
-        settings.releases, aside, as_of=as_of, name=describe_file(aside, manifest, rows=None).sha256[:12]
-    )
+    settings.releases.mkdir(parents=True, exist_ok=True)
+    with _only_writer(settings.releases):
+        aside = settings.releases / f".writing-{as_of.isoformat()}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        manifest = _Writer(settings, as_of, options, aside).write()
+        sync_tree(aside)
+        name = describe_file(aside, manifest, rows=None).sha256[:12]
+        return make_visible(settings.releases, aside, as_of=as_of, name=name)
+
+
+@contextmanager
+def _only_writer(releases: Path) -> Iterator[None]:
+    """Holds the lock of the releases folder; the system lets it go when the process ends, however it ends."""
+    with (releases / ".lock").open("a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ReleaseRefusedError(
+                f"another run is writing a release in {releases}; wait until it ends, then run again"
+            ) from None
+        yield
 
 
 @dataclass(frozen=True)
@@ -85,7 +103,7 @@ class _Writer:
     def write(self) -> Path:
         """Writes all files, the manifest last, and returns the manifest's path."""
         answer = read_national_answer(self.settings, as_of=self.as_of, options=self.options)
-        key = read_key(self.settings)
+        key = load_key(self.settings)
         for code in self._icb_codes():
             icb = self._read(code, answer)
             self._write_icb(icb, key=key)
@@ -168,8 +186,7 @@ class _Writer:
 
     def _write_practices(self, icb: _Icb) -> None:
         allowed = icb.tables["target_lists"].join(icb.allowed.practice_lists, on="person_id", how="semi")
-        store = self.settings.identity / "people" / f"{icb.code}.parquet"
-        numbers = pl.read_parquet(store, columns=["person_id", "practice_code", "nhs_number"]).unique()
+        numbers = _nhs_numbers(self.settings, icb.code)
         listed = allowed.join(numbers, on=["person_id", "practice_code"], how="inner", validate="1:1")
         self.left_out["not_registered_at_the_practice_now"] += allowed.height - listed.height
         places = share_places(icb.tables["people"].lazy(), rules=self.rules)
@@ -216,15 +233,10 @@ class _Writer:
         )
 
 
-def read_key(settings: Settings) -> bytes:
-    """The secret from which every recipient's key is derived.
-
-    Raises:
-        ReleaseRefusedError: there is no key; pseudonyms are never made without one.
-    """
-    if not settings.key_file.is_file():
-        raise ReleaseRefusedError(f"no pseudonym key: expected {settings.key_file}")
-    return bytes.fromhex(settings.key_file.read_text("ascii").strip())
+def _nhs_numbers(settings: Settings, icb: str) -> pl.DataFrame:
+    """One row per person registered at a practice of the ICB now: person_id, practice_code, nhs_number."""
+    store = pl.scan_parquet(people_path(settings, icb))
+    return store.select("person_id", "practice_code", "nhs_number").unique().collect()
 
 
 def read_entered(settings: Settings, icb: str, *, as_of: dt.date) -> pl.DataFrame:

@@ -1,0 +1,68 @@
+"""Answers a practice's question about one of its people: why on the list, or why not."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import polars as pl
+
+from data_contracts.actions import load_actions
+from data_contracts.codelists import codes_of
+from pipelines.io.identity import load_key, person_id, valid_nhs_numbers
+from pipelines.io.target_lists import read_weekly_tables
+from pipelines.io.warehouse import Warehouse
+from pipelines.steps.explain import Finding, Question, count_kept, explain_person
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The rules asked about one person, and how many of the practice's people each rule keeps."""
+
+    findings: list[Finding]
+    kept: pl.DataFrame
+
+
+def explain_nhs_number(warehouse: Warehouse, *, practice_code: str, nhs_number: str, as_of: dt.date) -> Explanation:
+    """Why the person is, or is not, on the practice's list of the week.
+
+    Raises:
+        ValueError: not an NHS number, or a practice that is not known; the number is never repeated.
+        FileNotFoundError: the week has not been built.
+    """
+    number = valid_nhs_numbers(pl.Series([nhs_number]))[0]
+    if number is None:
+        raise ValueError("expected an NHS number of ten digits with a right check digit; found something else")
+    icb = _icb_of(warehouse, practice_code)
+    person = person_id(number, load_key(warehouse.settings))
+    tables = read_weekly_tables(warehouse, as_of, icb)
+    lists = warehouse.read("target_lists", as_of, icb).collect()
+    asked = Question(
+        person_id=person,
+        practice_code=practice_code,
+        as_of=as_of,
+        registrations=_rows_of(warehouse, "registrations", person, as_of=as_of, icb=icb),
+        has_opted_out=_has_dissent(warehouse, person, practice_code, as_of=as_of, icb=icb),
+    )
+    rules = load_actions()
+    return Explanation(
+        findings=explain_person(asked, tables=tables, target_lists=lists, rules=rules),
+        kept=count_kept(tables, lists, practice_code=practice_code, rules=rules),
+    )
+
+
+def _icb_of(warehouse: Warehouse, practice_code: str) -> str:
+    practices = pl.read_parquet(warehouse.settings.history / "practices.parquet")
+    found = practices.filter(pl.col("practice_code") == practice_code)["icb_code"].to_list()
+    if not found:
+        raise ValueError(f"no practice {practice_code!r}; {practices.height} practices are known, by ODS code")
+    return str(found[0])
+
+
+def _rows_of(warehouse: Warehouse, table: str, person: int, *, as_of: dt.date, icb: str) -> pl.DataFrame:
+    """The person's rows of a history table; sorted files make this a short read."""
+    return warehouse.read(table, as_of, icb).filter(pl.col("person_id") == person).collect()
+
+
+def _has_dissent(warehouse: Warehouse, person: int, practice_code: str, *, as_of: dt.date, icb: str) -> bool:
+    events = _rows_of(warehouse, "events", person, as_of=as_of, icb=icb)
+    dissent = events.filter(pl.col("concept_id").is_in(codes_of("type_1_opt_out")))
+    return dissent.filter(pl.col("practice_code") == practice_code).height > 0
