@@ -1,0 +1,89 @@
+"""Runs a job without the Dagster pages, on the same instance, so that the run shows there afterwards."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from pipelines.settings import Settings
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+INSTANCE_FILE = Path(__file__).parents[2] / "dagster.yaml"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How one run ended: what was made, and what failed with its message."""
+
+    run_id: str
+    succeeded: bool
+    made: list[str]
+    failures: list[str]
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """The Dagster folder inside the workspace, made if need be; the environment points at it afterwards."""
+    home = (settings.home / "dagster").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(INSTANCE_FILE, home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["CASEFINDER_HOME"] = str(settings.home.resolve())
+    return home
+
+
+def run_job(
+    job: str, settings: Settings, *, partition: str | None = None, on_step: Callable[[str], None] = lambda step: None
+) -> RunOutcome:
+    """The outcome of one run of a job; ``on_step`` hears the name of each step as it starts."""
+    prepare_instance(settings)
+    definition = dg.Definitions.merge(load_definitions()).resolve_job_def(job)
+    run_id = str(uuid.uuid4())
+    with dg.DagsterInstance.get() as instance:
+        instance.add_event_listener(run_id, _announcer(on_step))
+        result = definition.execute_in_process(
+            instance=instance, run_id=run_id, partition_key=partition, run_config=QUIET, raise_on_error=False
+        )
+    made = [event.asset_key.to_user_string() for event in result.all_events if event.is_step_materialization]
+    return RunOutcome(run_id, result.success, made, [*_errors(result), *_broken_contracts(result)])
+
+
+def load_definitions() -> dg.Definitions:
+    """The project's definitions."""
+    from pipelines.definitions import defs
+
+    return defs()
+
+
+def _announcer(on_step: Callable[[str], None]) -> Callable[[dg.EventLogEntry], None]:
+    """Calls ``on_step`` with the step's name when the log says that a step starts."""
+
+    def listen(entry: dg.EventLogEntry) -> None:
+        if entry.dagster_event and entry.dagster_event.event_type == dg.DagsterEventType.STEP_START:
+            on_step(str(entry.step_key))
+
+    return listen
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
+    """One line a failed step: the step and the message of the error that began it."""
+    lines = []
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error:
+            error = event.step_failure_data.error
+            while error.cause:
+                error = error.cause
+            lines.append(f"{event.step_key}: {error.message.strip()}")
+    return lines
+
+
+def _broken_contracts(result: dg.ExecuteInProcessResult) -> list[str]:
+    """One line a table whose contract does not hold."""
+    return [
+        f"{evaluation.asset_key.to_user_string()}: its contract does not hold; the check's page counts the rows by rule"
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed
+    ]

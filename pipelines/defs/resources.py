@@ -1,0 +1,41 @@
+"""What assets are given: the workspace they read and write, and the weeks they are made for."""
+
+import datetime as dt
+
+import dagster as dg
+
+from pipelines.io.warehouse import Warehouse
+from pipelines.settings import Settings
+
+OWNERS = ["team:population-health"]
+
+weeks = dg.WeeklyPartitionsDefinition(start_date="2020-01-06", day_offset=1, timezone="Europe/London", end_offset=1)
+"""One partition a week, named by its Monday: the as-of date."""
+
+
+def as_of(context: dg.AssetExecutionContext) -> dt.date:
+    """The as-of date of the partition that is being made."""
+    return dt.date.fromisoformat(context.partition_key)
+
+
+class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The folder in which this instance of Casefinder lives, and the settings that go with it."""
+
+    home: str | None = None
+    """The workspace folder; the default is what ``CASEFINDER_HOME`` says."""
+
+    @property
+    def settings(self) -> Settings:
+        """Settings from the environment, in this workspace."""
+        return Settings() if self.home is None else Settings(home=self.home)
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The tables of this workspace."""
+        return Warehouse(self.settings)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The workspace resource and the executor that every job uses."""
+    return dg.Definitions(resources={"workspace": Workspace()}, executor=dg.in_process_executor)
