@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import dagster as dg
 
+from data_contracts.registry import CONTRACTS
 from pipelines.defs.contracts import column_schema, contract_check, contract_result, description
 from pipelines.defs.resources import OWNERS, Workspace, as_of, weeks
 from pipelines.io import weekly_steps
@@ -13,7 +14,6 @@ from pipelines.io.warehouse import BuildReport, Warehouse
 
 Build = Callable[[Warehouse, dt.date], BuildReport]
 
-GROUPS = {"people": "2_people", "features": "3_features", "outcomes": "3_features", "cohorts": "5_cohorts"}
 
 
 def weekly_table(name: str, *, reads: tuple[str, ...], group: str, kind: str, build: Build) -> dg.AssetsDefinition:
@@ -45,7 +45,8 @@ def _from_sql(query: Query) -> dg.AssetsDefinition:
     def build(warehouse: Warehouse, date: dt.date) -> BuildReport:
         return warehouse.build(query.name, date)
 
-    return weekly_table(query.name, reads=query.tables, group=GROUPS[query.group], kind="duckdb", build=build)
+    tables = tuple(table for table in query.reads if table in CONTRACTS)
+    return weekly_table(query.name, reads=tables, group=query.folder, kind="duckdb", build=build)
 
 
 @dg.definitions

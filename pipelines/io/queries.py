@@ -15,6 +15,7 @@ class Query:
     """One SQL file and what its header says: its name is the table it makes."""
 
     name: str
+    folder: str
     sql: str
     reads: tuple[str, ...]
     parameters: tuple[str, ...]
@@ -27,7 +28,7 @@ class Query:
 @cache
 def load_queries() -> dict[str, Query]:
     """Every query by the name of the table it makes."""
-    found = [_parse(file.name.removesuffix(".sql"), file.read_text("utf-8")) for file in _sql_files()]
+    found = [_parse(folder, file.name.removesuffix(".sql"), file.read_text("utf-8")) for folder, file in _sql_files()]
     return {query.name: query for query in sorted(found, key=lambda query: query.name)}
 
 
@@ -43,13 +44,13 @@ def load_query(name: str) -> Query:
     return queries[name]
 
 
-def _sql_files() -> list[Traversable]:
-    """Every SQL file in the folders of the sql package."""
+def _sql_files() -> list[tuple[str, Traversable]]:
+    """Every SQL file in the folders of the sql package, with its folder's name."""
     folders = [folder for folder in files("sql").iterdir() if folder.is_dir()]
-    return [file for folder in folders for file in folder.iterdir() if file.name.endswith(".sql")]
+    return [(folder.name, file) for folder in folders for file in folder.iterdir() if file.name.endswith(".sql")]
 
 
-def _parse(name: str, sql: str) -> Query:
+def _parse(folder: str, name: str, sql: str) -> Query:
     """The query of one file.
 
     Raises:
@@ -62,6 +63,7 @@ def _parse(name: str, sql: str) -> Query:
     grain, _, scope = header["grain"].partition("; scope ")
     return Query(
         name=name,
+        folder=folder,
         sql=sql,
         reads=tuple(table.rstrip("?") for table in _listed(header["reads"])),
         parameters=_listed(header["parameters"]),

@@ -1,0 +1,95 @@
+"""Trains the model of a study design on this workspace's history, judges it, saves it with its card."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from data_contracts.clinical.definitions import load_features
+from models.additive import AdditiveModel
+from models.card import write_card
+from models.charts import draw_charts
+from models.design import StudyDesign, load_design
+from models.evaluation import Evaluation
+from models.training import train
+from pipelines.io.model_store import ModelStore
+from pipelines.io.queries import load_queries
+from pipelines.io.warehouse import Warehouse
+from pipelines.io.weekly_steps import STEPS
+from pipelines.settings import Settings
+
+INPUTS = ["people", "conditions", "measurements", "avoidable_admissions", "person_features", "cambridge_scores"]
+"""The tables that a study needs as of its index date, each after those that it reads."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was fitted, its judgement on practices it never saw, and where it was saved."""
+
+    model: AdditiveModel
+    evaluation: Evaluation
+    folder: Path
+
+
+def train_model(
+    settings: Settings, name: str, *, as_of: dt.date, on_step: Callable[[str], None] = lambda step: None
+) -> Trained:
+    """The model of one design, fitted on the latest outcomes that are complete on the as-of date, and saved.
+
+    It is a candidate until someone promotes it; the first of a workspace becomes champion, and the register says so.
+
+    Raises:
+        ValueError: too few outcomes, a feature that nobody has, a leak alarm: nothing is saved then.
+    """
+    design = load_design(name).known_on(as_of)
+    warehouse = Warehouse(settings)
+    for table in INPUTS:
+        on_step(f"{table} as of {design.index_date}")
+        _build(warehouse, table, design.index_date)
+    on_step(f"outcomes known on {as_of}")
+    _build(warehouse, "avoidable_admissions", as_of)
+    on_step("fitting")
+    people, features, cambridge = (
+        warehouse.read(table, design.index_date) for table in ("people", "person_features", "cambridge_scores")
+    )
+    outcomes = warehouse.read("avoidable_admissions", as_of).collect()
+    model, evaluation = train(design, features, people.collect(), outcomes, cambridge.collect())
+    return Trained(model, evaluation, _save(settings, design, model, evaluation, as_of))
+
+
+def _build(warehouse: Warehouse, table: str, as_of: dt.date) -> None:
+    """Builds one table, by its SQL file or its step."""
+    if table in load_queries():
+        warehouse.build(table, as_of)
+    else:
+        next(step for step in STEPS if step.name == table).build(warehouse, as_of)
+
+
+def _save(
+    settings: Settings, design: StudyDesign, model: AdditiveModel, evaluation: Evaluation, as_of: dt.date
+) -> Path:
+    """The folder of the model's card, charts and figures, beside the saved model.
+
+    Raises:
+        ValueError: the leak alarm rang.
+    """
+    if evaluation.alarms:
+        raise ValueError("leak alarm, nothing saved: " + "; ".join(evaluation.alarms))
+    store = ModelStore(settings.models, load_features())
+    store.save(model)
+    figures = {metric: evaluation.value(metric) for metric in ("c_statistic", "calibration_slope")}
+    if store.champion() is None:
+        reason = "the first model of this workspace"
+        store.promote(model.version, decided_by="casefinder train", decided_on=as_of, reason=reason, figures=figures)
+    folder = settings.models / model.version
+    folder.mkdir(exist_ok=True)
+    charts = draw_charts(model, evaluation)
+    for chart, svg in charts.items():
+        (folder / f"{chart}.svg").write_text(svg, "utf-8")
+    data = f"This workspace's history: features as of {design.index_date}, outcomes known on {as_of}."
+    card = write_card(model, evaluation, data=data, charts=[f"{chart}.svg" for chart in charts])
+    (folder / "card.md").write_text(card, "utf-8")
+    evaluation.table.write_csv(folder / "evaluation.csv")
+    return folder
