@@ -1,0 +1,31 @@
+"""Workspaces of made-up people for tests: extracts landed and, if asked, ingested."""
+
+import datetime as dt
+from pathlib import Path
+
+from pipelines.defs.headless import run_job
+from pipelines.io.identity import make_key
+from pipelines.settings import Settings
+from pipelines.synthetic.write import write_extracts
+
+AS_OF = dt.date(2026, 11, 16)
+
+
+def land(home: Path, *, people: int = 300, practices: int = 2, seed: int = 5, key: Path | None = None) -> Settings:
+    """The settings of a workspace with made-up extracts landed, and a key: its own, or a copy of another's."""
+    settings = Settings(home=home)
+    formats = ["emis", "hospital", "reference", "opt_out"]
+    write_extracts(people=people, practices=practices, seed=seed, as_of=AS_OF, formats=formats, out=home)
+    make_key(settings.key_file)
+    if key:
+        settings.key_file.chmod(0o600)
+        settings.key_file.write_bytes(key.read_bytes())
+    return settings
+
+
+def make_workspace(home: Path, *, people: int = 300, key: Path | None = None) -> Settings:
+    """The settings of a workspace with made-up extracts ingested."""
+    settings = land(home, people=people, key=key)
+    outcome = run_job("ingest", settings)
+    assert outcome.succeeded, outcome.failures
+    return settings

@@ -1,0 +1,63 @@
+"""The whole pipeline on a few hundred made-up people: extracts in, a release out, twice the same bytes."""
+
+import hashlib
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from data_contracts.registry import WEEKLY
+from pipelines.defs.headless import run_job
+from pipelines.io.releases import verify_release
+from pipelines.io.releases.canary import find_identifiers
+from pipelines.settings import Settings
+from tests.lib.workspaces import AS_OF, make_workspace
+
+WEEK = AS_OF.isoformat()
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = make_workspace(tmp_path_factory.mktemp("first"))
+    run(settings)
+    return settings
+
+
+def run(settings: Settings) -> None:
+    outcome = run_job("weekly", settings, partition=WEEK)
+    assert outcome.succeeded, outcome.failures
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_week_makes_every_table_and_a_release_that_verifies(week: Settings) -> None:
+    assert {path.name for path in (week.tables / WEEK).iterdir()} == set(WEEKLY)
+    assert verify_release(week.releases / WEEK) == []
+    assert (week.releases / "latest").resolve() == (week.releases / WEEK).resolve()
+
+
+def test_the_same_inputs_give_the_same_bytes(week: Settings, tmp_path: Path) -> None:
+    again = make_workspace(tmp_path, key=week.key_file)
+    run(again)
+    assert digests(again.history) == digests(week.history)
+    assert digests(again.tables) == digests(week.tables)
+    assert digests(again.releases / WEEK) == digests(week.releases / WEEK)
+
+
+def test_no_identifier_lies_outside_the_identity_zone(week: Settings) -> None:
+    people = pl.concat([pl.read_parquet(path) for path in (week.identity / "people").glob("*.parquet")])
+    numbers = people["nhs_number"].drop_nulls().to_list()
+    open_zone = [week.history, week.tables, week.home / "dagster", week.releases / WEEK / "icb"]
+    assert sum(find_identifiers(open_zone, numbers).values()) == 0
+
+
+def test_running_the_same_week_again_changes_nothing(week: Settings) -> None:
+    before = digests(week.releases / WEEK)
+    run(week)
+    assert digests(week.releases / WEEK) == before
