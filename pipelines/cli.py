@@ -3,7 +3,7 @@
 import datetime as dt
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,15 +15,16 @@ from pipelines.settings import Settings
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
-    help="Ranked, explained lists of people who would gain from being contacted first. For case finding and planning, "
-    "not for diagnosis: a clinician decides.",
+    help="Ranked, explained lists of people who would gain from being contacted first. "
+    "For case finding and planning, not for diagnosis: a clinician decides.",
 )
 out = Console()
 err = Console(stderr=True)
 
+Format = Literal["emis", "hospital", "reference", "opt_out", "history"]
+EXTRACTS: tuple[Format, ...] = ("emis", "hospital", "reference", "opt_out")
 AsOf = Annotated[dt.datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A Monday: what may be known.")]
-DEMO_AS_OF = dt.datetime(2026, 11, 16)  # noqa: DTZ001 - a date, by typer's types
-DEMO_TRAINED_AS_OF = dt.date(2025, 9, 15)
+DEMO_AS_OF = dt.datetime(2026, 11, 16)
 
 
 @app.command()
@@ -34,7 +35,7 @@ def demo(people: Annotated[int, typer.Option(help="How many people to make up.")
     if not settings.key_file.exists():
         key()
     ingest()
-    train("avoidable_admission_12m", as_of=dt.datetime.combine(DEMO_TRAINED_AS_OF, dt.time()))
+    train(as_of=DEMO_AS_OF)
     run(as_of=DEMO_AS_OF)
 
 
@@ -42,9 +43,9 @@ def demo(people: Annotated[int, typer.Option(help="How many people to make up.")
 def synth(
     people: Annotated[int, typer.Option(help="How many people to make up.")] = 20_000,
     practices: Annotated[int, typer.Option(help="How many practices they are registered at.")] = 8,
-    format: Annotated[str, typer.Option(help="emis, hospital, reference, opt_out, history; joined by commas.")] = (
-        "emis,hospital,reference,opt_out"
-    ),
+    format: Annotated[
+        list[Format] | None, typer.Option(help="What to write, each named once; default: all but history.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The workspace to write to.")] = Path("workspace"),
     seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 1,
     as_of: AsOf = DEMO_AS_OF,
@@ -52,10 +53,11 @@ def synth(
     """Make up a population whose true risk is known, and write it as the suppliers write their extracts."""
     from pipelines.synthetic.write import write_extracts
 
+    _check_monday(as_of)
     with _progress() as progress:
         progress.add_task(f"making up {people:,} people in {practices} practices")
         write_extracts(
-            people=people, practices=practices, seed=seed, as_of=as_of.date(), formats=format.split(","), out=out
+            people=people, practices=practices, seed=seed, as_of=as_of.date(), formats=format or EXTRACTS, out=out
         )
 
 
@@ -68,20 +70,30 @@ def key() -> None:
 
 
 @app.command()
-def ingest(
-    landing: Annotated[Path | None, typer.Option(help="Where the extracts lie; default: <home>/landing.")] = None,
-) -> None:
+def ingest() -> None:
     """Register, check and load what has landed; every record is accounted for."""
-    _run("ingest", None)
+    settings = Settings()
+    _run("ingest")
+    if not _show_ledger(settings):
+        _fail("Other practices were loaded; history holds nothing of the refused files.")
 
 
 @app.command()
 def run(as_of: AsOf) -> None:
     """Make one week: from people to the release. Exits 0 only if a release was published."""
-    if as_of.weekday() != 0:
-        _fail(f"expected a Monday, found {as_of:%A %Y-%m-%d}: weeks are named by their Monday")
-    _run("weekly", f"{as_of:%Y-%m-%d}")
-    _report(Settings(), as_of.date())
+    _check_monday(as_of)
+    _run("weekly", partition=f"{as_of:%Y-%m-%d}")
+    _show_release(Settings(), as_of.date())
+
+
+@app.command()
+def train(
+    study: Annotated[str, typer.Argument(help="A study design of models/specs.")] = "avoidable_admission_12m",
+    as_of: AsOf = DEMO_AS_OF,
+) -> None:
+    """Fit and judge the model of a study on outcomes complete by the as-of date; save it with its card."""
+    _check_monday(as_of)
+    _run("train", config={"risk_model": {"study": study, "as_of": f"{as_of:%Y-%m-%d}"}})
 
 
 @app.command()
@@ -95,7 +107,9 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) 
 
 
 @app.command()
-def verify(release: Annotated[Path, typer.Argument(help="A release folder, such as workspace/releases/latest.")]) -> None:
+def verify(
+    release: Annotated[Path, typer.Argument(help="A release folder, such as workspace/releases/latest.")],
+) -> None:
     """Re-check a release with code that shares nothing with its writer."""
     from pipelines.io.releases import verify_release
 
@@ -107,22 +121,62 @@ def verify(release: Annotated[Path, typer.Argument(help="A release folder, such 
     out.print(f"{release}: hashes, rows, contracts and privacy hold")
 
 
-def _run(job: str, partition: str | None) -> None:
+def _run(job: str, *, partition: str | None = None, config: dict[str, dict[str, str]] | None = None) -> None:
     """Runs a job with progress; exits 1 with the reasons if it fails."""
+    from pipelines.definitions import defs
     from pipelines.defs.headless import run_job
 
     with _progress() as progress:
         task = progress.add_task(f"starting {job}")
-        outcome = run_job(
-            job, Settings(), partition=partition, on_step=lambda step: progress.update(task, description=step)
-        )
+
+        def on_step(step: str) -> None:
+            progress.update(task, description=f"{job}: {step}")
+
+        outcome = run_job(defs(), job, Settings(), partition=partition, config=config, on_step=on_step)
     if not outcome.succeeded:
         _fail(*outcome.failures, "The last release and the history are as they were.")
 
 
+def _check_monday(as_of: dt.datetime) -> None:
+    """Exits 1 unless the date is a Monday."""
+    if as_of.weekday() != 0:
+        _fail(f"expected a Monday, found {as_of:%A %Y-%m-%d}: weeks are named by their Monday")
+
+
+def _show_ledger(settings: Settings) -> bool:
+    """Prints what became of the records of each feed; True if no file was refused."""
+    from pipelines.io.ledger import read_ledger
+
+    ledger = read_ledger(settings.home)
+    outcomes = ["records", "loaded", "quarantined", "superseded", "deleted"]
+    table = Table("feed", "files", *outcomes, title="The ledger")
+    for (feed,), rows in ledger.group_by("feed", maintain_order=True):
+        table.add_row(str(feed), f"{rows.height:,}", *(f"{rows[outcome].sum():,}" for outcome in outcomes))
+    out.print(table)
+    refused = ledger.filter(ledger["status"] == "refused")
+    for file, reason in refused.select("file", "reason").iter_rows():
+        err.print(f"[red]refused {file}: {reason}", highlight=False)
+    return refused.is_empty()
+
+
+def _show_release(settings: Settings, as_of: dt.date) -> None:
+    """Prints how many people each table of the week holds, and where the release lies."""
+    from pipelines.io.warehouse import Warehouse
+
+    warehouse = Warehouse(settings)
+    table = Table("table", "people", "rows", title=f"The week of {as_of}")
+    for name in ("people", "complex_care", "non_responders", "lifestyle_risk", "target_lists"):
+        rows = warehouse.read(name, as_of).select("person_id").collect()
+        table.add_row(name, f"{rows['person_id'].n_unique():,}", f"{rows.height:,}")
+    out.print(table)
+    out.print(f"Release: {settings.releases / as_of.isoformat()}", f"Analysts: {settings.catalogue}", sep="\n")
+
+
 def _progress() -> Progress:
     """A one-line progress display with the time so far."""
-    return Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True)
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True
+    )
 
 
 def _fail(*lines: str) -> None:
@@ -130,3 +184,7 @@ def _fail(*lines: str) -> None:
     for line in lines:
         err.print(f"[red]{line}", highlight=False)
     raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

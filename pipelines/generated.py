@@ -49,7 +49,15 @@ def _table(name: str, contract: type[Contract]) -> str:
         f"| `{column}` | {spec.dtype}{'?' if spec.nullable else ''} | {spec.description} |"
         for column, spec in contract.to_schema().columns.items()
     ]
-    head = ["", f"### {name}", "", (contract.__doc__ or "").strip(), "", "| Column | Type | What it is |", "| --- | --- | --- |"]
+    head = [
+        "",
+        f"### {name}",
+        "",
+        (contract.__doc__ or "").strip(),
+        "",
+        "| Column | Type | What it is |",
+        "| --- | --- | --- |",
+    ]
     return "\n".join([*head, *rows]) + "\n"
 
 
@@ -69,7 +77,9 @@ def _assets() -> str:
     ]
     lines += ["```", "", "| Asset | Group | What it is |", "| --- | --- | --- |"]
     for group, keys in groups.items():
-        lines += [f"| `{key.to_user_string()}` | {group} | {_first_line(graph.get(key).description)} |" for key in keys]
+        lines += [
+            f"| `{key.to_user_string()}` | {group} | {_first_line(graph.get(key).description)} |" for key in keys
+        ]
     return NOTE + "\n".join(lines) + "\n"
 
 

@@ -10,9 +10,9 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _global_random_state_is_untouched() -> Iterator[None]:
-    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 - the state that must not move
+    before = random.getstate(), np.random.get_state()[1].tolist()
     yield
-    after = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    after = random.getstate(), np.random.get_state()[1].tolist()
     assert before == after, "global random state moved: pass a seed instead"
 
 

@@ -36,26 +36,29 @@ def prepare_instance(settings: Settings) -> Path:
 
 
 def run_job(
-    job: str, settings: Settings, *, partition: str | None = None, on_step: Callable[[str], None] = lambda step: None
+    definitions: dg.Definitions,
+    job: str,
+    settings: Settings,
+    *,
+    partition: str | None = None,
+    config: dict[str, dict[str, str]] | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
 ) -> RunOutcome:
-    """The outcome of one run of a job; ``on_step`` hears the name of each step as it starts."""
+    """The outcome of one run of a job; ``on_step`` hears the name of each step as it starts.
+
+    ``config`` holds the configuration of an asset by the asset's name.
+    """
     prepare_instance(settings)
-    definition = dg.Definitions.merge(load_definitions()).resolve_job_def(job)
+    runnable = definitions.resolve_job_def(job)
     run_id = str(uuid.uuid4())
+    run_config = QUIET | {"ops": {name: {"config": values} for name, values in (config or {}).items()}}
     with dg.DagsterInstance.get() as instance:
         instance.add_event_listener(run_id, _announcer(on_step))
-        result = definition.execute_in_process(
-            instance=instance, run_id=run_id, partition_key=partition, run_config=QUIET, raise_on_error=False
+        result = runnable.execute_in_process(
+            instance=instance, run_id=run_id, partition_key=partition, run_config=run_config, raise_on_error=False
         )
     made = [event.asset_key.to_user_string() for event in result.all_events if event.is_step_materialization]
     return RunOutcome(run_id, result.success, made, [*_errors(result), *_broken_contracts(result)])
-
-
-def load_definitions() -> dg.Definitions:
-    """The project's definitions."""
-    from pipelines.definitions import defs
-
-    return defs()
 
 
 def _announcer(on_step: Callable[[str], None]) -> Callable[[dg.EventLogEntry], None]:
@@ -83,7 +86,7 @@ def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
 def _broken_contracts(result: dg.ExecuteInProcessResult) -> list[str]:
     """One line a table whose contract does not hold."""
     return [
-        f"{evaluation.asset_key.to_user_string()}: its contract does not hold; the check's page counts the rows by rule"
+        f"{evaluation.asset_key.to_user_string()}: its contract does not hold; its check counts the rows by rule"
         for evaluation in result.get_asset_check_evaluations()
         if not evaluation.passed
     ]

@@ -1,8 +1,8 @@
-"""Landed extracts become history: one asset a history table, made together by one ingestion, and the sensor for it."""
+"""Landed extracts become history: an asset a history table, made together by one ingestion, and its sensor."""
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -46,15 +46,20 @@ landing = dg.AssetSpec(
 )
 def history(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[dg.MaterializeResult]:
     """Registers, checks and loads what has landed; every record is accounted for in the ledger."""
-    report = ingest(workspace.settings, on_progress=context.log.info)
+    report = ingest(workspace.settings, on_progress=_teller(context))
     warehouse = workspace.warehouse
     for table in TABLES:
         rows = warehouse.read(table, UNDATED).select(pl.len()).collect().item()
         yield dg.MaterializeResult(
             asset_key=table,
-            metadata={"dagster/row_count": rows, "files_loaded": report.files},
+            metadata={"dagster/row_count": rows, "files": report.files.height},
             check_results=[contract_result(table, warehouse.check(table, UNDATED))],
         )
+
+
+def _teller(context: dg.AssetExecutionContext) -> Callable[[str, int, int], None]:
+    """Logs what the ingestion is doing."""
+    return lambda what, done, steps: context.log.info(f"{done} of {steps}: {what}")
 
 
 ingest_job = dg.define_asset_job(

@@ -8,7 +8,7 @@ from pipelines.defs.resources import OWNERS, Workspace
 from pipelines.io.training import train_model
 
 
-class TrainingConfig(dg.Config):  # type: ignore[misc]
+class TrainingConfig(dg.Config):
     """Which study to train, and what may be known."""
 
     study: str = "avoidable_admission_12m"
@@ -22,7 +22,9 @@ class TrainingConfig(dg.Config):  # type: ignore[misc]
     kinds={"scikitlearn"},
     owners=OWNERS,
 )
-def risk_model(context: dg.AssetExecutionContext, workspace: Workspace, config: TrainingConfig) -> dg.MaterializeResult:
+def risk_model(
+    context: dg.AssetExecutionContext, workspace: Workspace, config: TrainingConfig
+) -> dg.MaterializeResult:
     """The learned risk of an avoidable admission: an additive model with its card, saved as a candidate."""
     trained = train_model(
         workspace.settings, config.study, as_of=dt.date.fromisoformat(config.as_of), on_step=context.log.info

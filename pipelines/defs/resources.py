@@ -18,7 +18,7 @@ def as_of(context: dg.AssetExecutionContext) -> dt.date:
     return dt.date.fromisoformat(context.partition_key)
 
 
-class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Workspace(dg.ConfigurableResource):
     """The folder in which this instance of Casefinder lives, and the settings that go with it."""
 
     home: str | None = None

@@ -15,7 +15,6 @@ from pipelines.io.warehouse import BuildReport, Warehouse
 Build = Callable[[Warehouse, dt.date], BuildReport]
 
 
-
 def weekly_table(name: str, *, reads: tuple[str, ...], group: str, kind: str, build: Build) -> dg.AssetsDefinition:
     """The asset of one weekly table: built, checked against its contract, reported as counts."""
 

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from data_contracts.clinical.definitions import load_features
 from models.additive import AdditiveModel
 from models.card import write_card

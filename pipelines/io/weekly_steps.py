@@ -1,4 +1,4 @@
-"""The weekly tables that Python makes: each step reads tables of the week, calls a pure function, writes one table."""
+"""The weekly tables that Python makes: a step reads tables of the week, calls a pure function, writes one table."""
 
 import datetime as dt
 import time

@@ -3,6 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
+from pipelines.definitions import defs
 from pipelines.defs.headless import run_job
 from pipelines.io.identity import make_key
 from pipelines.settings import Settings
@@ -26,6 +27,6 @@ def land(home: Path, *, people: int = 300, practices: int = 2, seed: int = 5, ke
 def make_workspace(home: Path, *, people: int = 300, key: Path | None = None) -> Settings:
     """The settings of a workspace with made-up extracts ingested."""
     settings = land(home, people=people, key=key)
-    outcome = run_job("ingest", settings)
+    outcome = run_job(defs(), "ingest", settings)
     assert outcome.succeeded, outcome.failures
     return settings

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from data_contracts.registry import WEEKLY
+from pipelines.definitions import defs
 from pipelines.defs.headless import run_job
 from pipelines.io.releases import verify_release
 from pipelines.io.releases.canary import find_identifiers
@@ -24,7 +25,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def run(settings: Settings) -> None:
-    outcome = run_job("weekly", settings, partition=WEEK)
+    outcome = run_job(defs(), "weekly", settings, partition=WEEK)
     assert outcome.succeeded, outcome.failures
 
 
