@@ -2,8 +2,10 @@
 
 import datetime as dt
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,8 +23,7 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
-Format = Literal["emis", "hospital", "reference", "opt_out", "history"]
-EXTRACTS: tuple[Format, ...] = ("emis", "hospital", "reference", "opt_out")
+EXTRACTS = ("emis", "hospital", "reference", "opt_out")
 AsOf = Annotated[dt.datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A Monday: what may be known.")]
 DEMO_AS_OF = dt.datetime(2026, 11, 16)
 
@@ -44,7 +45,10 @@ def synth(
     people: Annotated[int, typer.Option(help="How many people to make up.")] = 20_000,
     practices: Annotated[int, typer.Option(help="How many practices they are registered at.")] = 8,
     format: Annotated[
-        list[Format] | None, typer.Option(help="What to write, each named once; default: all but history.")
+        list[str] | None,
+        typer.Option(
+            help="emis, hospital, reference, opt_out or history; may be repeated. Default: all but history."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The workspace to write to.")] = Path("workspace"),
     seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 1,
@@ -54,11 +58,10 @@ def synth(
     from pipelines.synthetic.write import write_extracts
 
     _check_monday(as_of)
-    with _progress() as progress:
+    formats: Any = format or EXTRACTS
+    with _plain_errors(), _progress() as progress:
         progress.add_task(f"making up {people:,} people in {practices} practices")
-        write_extracts(
-            people=people, practices=practices, seed=seed, as_of=as_of.date(), formats=format or EXTRACTS, out=out
-        )
+        write_extracts(people=people, practices=practices, seed=seed, as_of=as_of.date(), formats=formats, out=out)
 
 
 @app.command()
@@ -66,7 +69,8 @@ def key() -> None:
     """Make the secret key that turns NHS numbers into person ids. Keep it safe and apart from the data."""
     from pipelines.io.identity import make_key
 
-    make_key(Settings().key_file)
+    with _plain_errors():
+        make_key(Settings().key_file)
 
 
 @app.command()
@@ -137,6 +141,15 @@ def _run(job: str, *, partition: str | None = None, config: dict[str, dict[str, 
         _fail(*outcome.failures, "The last release and the history are as they were.")
 
 
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turns an error into its message and exit code 1: our messages say what to do and hold no person's value."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        _fail(str(error))
+
+
 def _check_monday(as_of: dt.datetime) -> None:
     """Exits 1 unless the date is a Monday."""
     if as_of.weekday() != 0:
@@ -148,7 +161,7 @@ def _show_ledger(settings: Settings) -> bool:
     from pipelines.io.ledger import read_ledger
 
     ledger = read_ledger(settings.home)
-    outcomes = ["records", "loaded", "quarantined", "superseded", "deleted"]
+    outcomes = ["records", "loaded", "quarantined", "superseded", "deleted", "blank"]
     table = Table("feed", "files", *outcomes, title="The ledger")
     for (feed,), rows in ledger.group_by("feed", maintain_order=True):
         table.add_row(str(feed), f"{rows.height:,}", *(f"{rows[outcome].sum():,}" for outcome in outcomes))

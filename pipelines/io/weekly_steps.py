@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -12,8 +12,9 @@ from data_contracts.clinical.definitions import load_features
 from models.published import cambridge
 from models.scoring import leave_unscored, score_people
 from pipelines.io.model_store import ModelStore
+from pipelines.io.target_lists import READS, read_previous, read_weekly_tables
 from pipelines.io.warehouse import BuildReport, Warehouse
-from pipelines.steps.lists import WeeklyTables, build_target_lists
+from pipelines.steps.lists import build_target_lists
 
 MakePart = Callable[[Warehouse, dt.date, str], pl.DataFrame]
 
@@ -54,28 +55,14 @@ def _risk_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame
     return score_people(model, warehouse.read("person_features", as_of, icb), people, cambridge_scores)
 
 
-LISTED = tuple(field.name for field in fields(WeeklyTables))
-"""The tables that lists are made from."""
-
-
 def _target_lists(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
-    tables = WeeklyTables(**{name: warehouse.read(name, as_of, icb) for name in LISTED})
-    return build_target_lists(tables, rules=load_actions(), previous=_previous_lists(warehouse, as_of, icb))
-
-
-def _previous_lists(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame | None:
-    """The lists of the latest earlier week that has been released; None before the first."""
-    released = [path.name for path in warehouse.settings.releases.glob("????-??-??")]
-    earlier = sorted(name for name in released if name < as_of.isoformat())
-    if not earlier:
-        return None
-    path = warehouse.path("target_lists", dt.date.fromisoformat(earlier[-1]), icb)
-    return pl.read_parquet(path) if path.exists() else None
+    tables, previous = read_weekly_tables(warehouse, as_of, icb), read_previous(warehouse, as_of, icb)
+    return build_target_lists(tables, rules=load_actions(), previous=previous)
 
 
 STEPS = [
     WeeklyStep("cambridge_scores", ("people", "conditions", "person_features"), "scores", _cambridge_scores),
     WeeklyStep("risk_scores", ("people", "person_features", "cambridge_scores"), "scores", _risk_scores),
-    WeeklyStep("target_lists", LISTED, "lists", _target_lists),
+    WeeklyStep("target_lists", READS, "lists", _target_lists),
 ]
 """The steps, each after the tables that it reads."""
