@@ -66,6 +66,8 @@ class Estimator(Frozen):
 
     name: EstimatorName
     settings: dict[str, float]
+    smallest_events: int = 0
+    """With fewer outcomes in training it is not tried."""
 
 
 class ChoiceRule(Frozen):

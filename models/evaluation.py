@@ -8,6 +8,7 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 import polars as pl
+from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
@@ -218,11 +219,18 @@ def observed_over_expected(risks: Floats, outcomes: Floats) -> Interval:
 
 
 def calibration_slope(risks: Floats, outcomes: Floats) -> Interval:
-    """How far outcomes spread with the log odds of the risk: 1 is right, below 1 the risks are too extreme."""
-    x = np.column_stack([np.ones(len(risks)), _log_odds(risks)])
+    """How far outcomes spread with the log odds of the risk: 1 is right, below 1 the risks are too extreme.
+
+    Not a number where the outcomes say nothing of it: one risk for all, or everyone with above everyone without.
+    """
+    log_odds = _log_odds(risks)
+    x = np.column_stack([np.ones(len(risks)), log_odds])
+    is_case = outcomes > 0
+    if np.ptp(log_odds) == 0 or log_odds[is_case].min() > log_odds[~is_case].max():
+        return Interval(np.nan, np.nan, np.nan)
     beta = np.array([0.0, 1.0])
     for _ in range(NEWTON_STEPS):
-        fitted = 1 / (1 + np.exp(-x @ beta))
+        fitted = expit(x @ beta)
         information = x.T @ (x * (fitted * (1 - fitted))[:, None])
         step = np.linalg.solve(information, x.T @ (outcomes - fitted))
         beta = beta + step

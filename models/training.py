@@ -137,7 +137,9 @@ def make_sample(
 
 def compare(design: StudyDesign, sample: Sample, fold: npt.NDArray[np.int64]) -> list[Comparison]:
     """One comparison per estimator of the design, in its order, cross-fitted over groups of practices."""
-    inputs = [(estimator, inputs_of(estimator, sample)) for estimator in design.estimators]
+    events = sample.outcomes.sum()
+    tried = [estimator for estimator in design.estimators if estimator.smallest_events <= events]
+    inputs = [(estimator, inputs_of(estimator, sample)) for estimator in tried]
     return [_cross_fit(design, estimator, narrowed, fold) for estimator, narrowed in inputs if narrowed.features]
 
 
