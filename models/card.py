@@ -53,7 +53,7 @@ def write_card(model: AdditiveModel, evaluation: Evaluation, *, data: str, chart
         model: the model that the card is of.
         evaluation: its judgement.
         data: which data it was trained and judged on, in a sentence or two.
-        charts: names of the SVG files that lie beside the card.
+        charts: file names of the charts that lie beside the card.
     """
     sections = {
         "In short": _in_short(model, evaluation),
@@ -177,7 +177,7 @@ def _figures(model: AdditiveModel, evaluation: Evaluation, charts: Iterable[str]
     rows = [(TITLES[row["metric"]], _shown(row)) for row in overall.to_dicts() if row["metric"] in TITLES]
     metrics = ("flagged", "positive_predictive_value", "sensitivity", "lift", "contacted_per_person_found")
     cuts = [(f"{cut:.1%}", *(_at(evaluation, each, cut) for each in metrics)) for cut in model.design.judgement.cuts]
-    images = "\n".join(f"![{name}]({model.design.name}-{name}.svg)" for name in charts)
+    images = "\n".join(f"![{name.removesuffix('.svg')}]({name})" for name in charts)
     heads = ("Share listed", "People", "Had the outcome", "Of all outcomes", "Lift", "Contacted for one found")
     return f"{_table(('Figure', 'Value (95% interval)'), rows)}\n\n{_table(heads, cuts)}\n\n{images}"
 

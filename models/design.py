@@ -73,6 +73,8 @@ class Estimator(Frozen):
 class ChoiceRule(Frozen):
     """The simplest estimator that is good enough is chosen; estimators are listed simplest first."""
 
+    comparison_people: Annotated[int, Field(gt=0)]
+    """Estimators are compared on at most so many training people, spread evenly; the chosen one learns from all."""
     c_statistic_within: float
     average_precision_share: float
 

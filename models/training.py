@@ -95,12 +95,11 @@ def train(
     check_outcome(design, known)
     every = design.features if cambridge is None else (*design.features, CAMBRIDGE_FEATURE)
     sample = make_sample(inputs, known, every, max_bins=design.max_bins)
-    comparisons = compare(design, sample, folds(design, known["practice_code"]))
-    chosen = choose(design, comparisons)
+    comparisons, chosen = select(design, sample, folds(design, known["practice_code"]))
     model = finish(design, chosen, sample)
     unseen = with_subgroups(design, inputs, labelled.filter(is_held_out))
     evaluation = evaluate(design, model.score(inputs, unseen["person_id"]), unseen)
-    return model, evaluation.with_rows(_comparison_rows(comparisons, chosen))
+    return model, evaluation.with_rows(_comparison_rows(comparisons, chosen.estimator))
 
 
 def check_outcome(design: StudyDesign, labelled: pl.DataFrame) -> None:
@@ -133,6 +132,18 @@ def make_sample(
         binnings=binnings,
         centres=tuple(_centres(binning, value) for binning, value in zip(binnings, values, strict=True)),
     )
+
+
+def select(design: StudyDesign, sample: Sample, fold: npt.NDArray[np.int64]) -> tuple[list[Comparison], Comparison]:
+    """Every comparison, and the chosen estimator's scores for all of the sample in folds it was not fitted on."""
+    step = -(-len(fold) // design.choice.comparison_people)
+    if step == 1:
+        comparisons = compare(design, sample, fold)
+        return comparisons, choose(design, comparisons)
+    is_compared = np.arange(len(fold)) % step == 0
+    comparisons = compare(design, sample.people(is_compared), fold[is_compared])
+    estimator = choose(design, comparisons).estimator
+    return comparisons, _cross_fit(design, estimator, inputs_of(estimator, sample), fold)
 
 
 def compare(design: StudyDesign, sample: Sample, fold: npt.NDArray[np.int64]) -> list[Comparison]:
@@ -231,13 +242,13 @@ def _hash(design: StudyDesign, practice_code: str) -> str:
     return hashlib.sha256(f"{design.split.seed}:{practice_code}".encode()).hexdigest()
 
 
-def _comparison_rows(comparisons: list[Comparison], chosen: Comparison) -> list[Row]:
+def _comparison_rows(comparisons: list[Comparison], chosen: Estimator) -> list[Row]:
     return [
         {"metric": metric, "group": "estimator", "level": each.estimator.name, "value": value}
         for each in comparisons
         for metric, value in {
             "cross_fitted_c_statistic": each.c_statistic,
             "cross_fitted_average_precision": each.average_precision,
-            "chosen": float(each is chosen),
+            "chosen": float(each.estimator == chosen),
         }.items()
     ]

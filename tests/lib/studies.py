@@ -29,7 +29,7 @@ estimators:
   - {name: logistic_splines, settings: {inverse_penalty: 1}}
   - name: additive_boosting
     settings: {learning_rate: 0.1, iterations: 60, leaves: 6, smallest_leaf: 40, penalty: 1}
-choice: {c_statistic_within: 0.005, average_precision_share: 0.95}
+choice: {comparison_people: 100000, c_statistic_within: 0.005, average_precision_share: 0.95}
 max_bins: 32
 smallest_events: 30
 reasons_shown: 3

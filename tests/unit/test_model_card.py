@@ -17,7 +17,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def card(trained):
-    return write_card(*trained, data="Made-up people.", charts=["calibration"])
+    return write_card(*trained, data="Made-up people.", charts=["calibration.svg"])
 
 
 @pytest.mark.parametrize("entry", load_checklist(), ids=lambda entry: str(entry.item))
@@ -34,7 +34,7 @@ def test_checklist_has_27_items():
 
 
 def test_card_is_the_same_twice_and_says_what_it_must(card, trained):
-    assert write_card(*trained, data="Made-up people.", charts=["calibration"]) == card
+    assert write_card(*trained, data="Made-up people.", charts=["calibration.svg"]) == card
     assert trained[0].version in card
     assert "must not be used" in card
     assert "None" not in card

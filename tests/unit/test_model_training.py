@@ -69,6 +69,14 @@ def test_two_admissions_are_one_outcome_and_two_counts():
     assert labelled.select("has_outcome", "outcome_count").row(0) == (True, 2)
 
 
+def test_comparison_on_fewer_people_still_trains_on_all(study, trained):
+    choice = study.design.choice.model_copy(update={"comparison_people": 4_000})
+    design = study.design.model_copy(update={"choice": choice})
+    model, evaluation = train(design, study.features, study.people, study.admissions, study.cambridge)
+    assert model.trained_people == trained[0].trained_people
+    assert evaluation.value("c_statistic") == pytest.approx(trained[1].value("c_statistic"), abs=0.05)
+
+
 def test_empty_outcome_is_refused(study):
     with pytest.raises(ValueError, match="found 0 of 8000 with it"):
         train(study.design, study.features, study.people, study.admissions.clear())
