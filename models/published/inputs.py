@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from data_contracts.clinical.scores.definition import Band, ScoreDefinition, ScoreInput
+from data_contracts.clinical.scores.definition import Band, ScoreDefinition, ScoreInput, Step
 from models.published.marking import Bit, Finding, Label
 
 _DTYPES: dict[str, type[pl.DataType]] = {
@@ -59,6 +59,11 @@ def version_text(definition: ScoreDefinition, options: Mapping[str, str]) -> str
     return f"{definition.name} {definition.version}" + (f" ({choices})" if choices else "")
 
 
+def clean_value(name: str) -> pl.Expr:
+    """The column that holds an input as the score uses it."""
+    return pl.col(f"_{name}")
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of one score over one table, as expressions."""
@@ -70,7 +75,7 @@ class Inputs:
 
     def __getitem__(self, name: str) -> pl.Expr:
         """The value the score uses: clipped, and the stated value where it was unknown."""
-        return pl.col(f"_{name}")
+        return clean_value(name)
 
     def known(self, name: str) -> pl.Expr:
         """True where the input was recorded."""
@@ -263,3 +268,16 @@ def _default(column: ScoreInput) -> pl.Expr:
     if isinstance(default, dict):
         return pl.when(pl.col("sex") == "female").then(default["female"]).otherwise(default["male"])
     return pl.lit(default)
+
+
+def points(value: pl.Expr, steps: Iterable[Step]) -> pl.Expr:
+    """The points a value earns, 0 below the first step, null where the value is."""
+    earned: pl.Expr = pl.when(value.is_not_null()).then(0)
+    for step in sorted(steps, key=lambda step: step.at_least):
+        earned = pl.when(value >= step.at_least).then(step.points).otherwise(earned)
+    return earned
+
+
+def quotient(value: pl.Expr, divisor: int, *, most: int) -> pl.Expr:
+    """Whole numbers from 0 to ``most`` divided exactly: Polars itself multiplies by a rounded reciprocal."""
+    return pl.lit(pl.Series([number / divisor for number in range(most + 1)])).gather(value)

@@ -5,7 +5,7 @@ A million people share a few thousand combinations, so spelling each combination
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 
 import polars as pl
 
@@ -56,12 +56,11 @@ class Marking:
     def spelt(self, labels: Sequence[Label]) -> pl.Expr:
         """The texts of the labels that apply to each row, joined by |; null if none."""
         if self._is_wide:
-            return self._spell(self._distinct(), labels).gather(pl.col(f"{self.column}_place"))
-        numbers = pl.int_range(1 << len(self._places), dtype=pl.UInt64, eager=True)
-        table = pl.DataFrame({"number": numbers}).select(self._spell(pl.col("number"), labels)).to_series()
-        if table.n_unique() == 1:
-            return pl.lit(table[0], dtype=pl.String)
-        return pl.lit(table).gather(pl.col(self.column))
+            return _spell(self._distinct(), labels, self._fixed).gather(pl.col(f"{self.column}_place"))
+        table = _table(tuple(labels), self._fixed)
+        return (
+            pl.lit(table[0], dtype=pl.String) if table.n_unique() == 1 else pl.lit(table).gather(pl.col(self.column))
+        )
 
     @property
     def _is_wide(self) -> bool:
@@ -69,38 +68,63 @@ class Marking:
 
     @property
     def _places(self) -> dict[int, int]:
-        """Where each bit that varies is packed."""
-        varying = [number for number, bit in enumerate(self.bits) if isinstance(bit, pl.Expr)]
-        return {number: place for place, number in enumerate(varying)}
+        return _places(self._fixed)
+
+    @property
+    def _fixed(self) -> tuple[bool | None, ...]:
+        """For each bit, its value if that is the same in every row."""
+        return tuple(None if isinstance(bit, pl.Expr) else bit for bit in self.bits)
 
     def _distinct(self) -> pl.Expr:
         return pl.col(self.column).unique(maintain_order=True)
 
-    def _spell(self, number: pl.Expr, labels: Sequence[Label]) -> pl.Expr:
-        applying = [(label.text, self._conditions(number, label)) for label in labels]
-        texts = [
-            pl.when(pl.all_horizontal(conditions)).then(pl.lit(text)) if conditions else pl.lit(text)
-            for text, conditions in applying
-            if conditions is not None
-        ]
-        if not texts:
-            return pl.when(number < 0).then(pl.lit(""))
-        joined = pl.concat_str([pl.when(number < 0).then(pl.lit("")), *texts], separator="|", ignore_nulls=True)
-        return pl.when(joined != "").then(joined)
 
-    def _conditions(self, number: pl.Expr, label: Label) -> list[pl.Expr] | None:
-        """What must hold of the packed number; empty if nothing, null if it can never hold."""
-        conditions = []
-        for bits, wanted in ((label.present, True), (label.absent, False)):
-            for bit in bits:
-                value = self.bits[bit]
-                if isinstance(value, pl.Expr):
-                    conditions.append((number // (1 << self._places[bit]) % 2 == 1) == wanted)
-                elif value != wanted:
-                    return None
-        return conditions
+@lru_cache(maxsize=512)
+def _table(labels: tuple[Label, ...], fixed: tuple[bool | None, ...]) -> pl.Series:
+    """The text for every number that the varying bits can make."""
+    numbers = pl.int_range(1 << len(_places(fixed)), dtype=pl.UInt64, eager=True)
+    return pl.DataFrame({"number": numbers}).select(_spell(pl.col("number"), labels, fixed)).to_series()
+
+
+def _places(fixed: tuple[bool | None, ...]) -> dict[int, int]:
+    """Where each bit that varies is packed."""
+    varying = [number for number, value in enumerate(fixed) if value is None]
+    return {number: place for place, number in enumerate(varying)}
+
+
+def _spell(number: pl.Expr, labels: Sequence[Label], fixed: tuple[bool | None, ...]) -> pl.Expr:
+    nothing = pl.when(number < 0).then(pl.lit(""))
+    applying = [(label.text, _conditions(number, label, fixed)) for label in labels]
+    texts = [
+        pl.when(pl.all_horizontal(conditions)).then(pl.lit(text)) if conditions else pl.lit(text)
+        for text, conditions in applying
+        if conditions is not None
+    ]
+    joined = pl.concat_str([nothing, *texts], separator="|", ignore_nulls=True)
+    return pl.when(joined != "").then(joined)
+
+
+def _conditions(number: pl.Expr, label: Label, fixed: tuple[bool | None, ...]) -> list[pl.Expr] | None:
+    """What must hold of the packed number; empty if nothing, null if it can never hold."""
+    conditions = []
+    places = _places(fixed)
+    for bits, wanted in ((label.present, True), (label.absent, False)):
+        for bit in bits:
+            if bit in places:
+                conditions.append((number // (1 << places[bit]) % 2 == 1) == wanted)
+            elif fixed[bit] != wanted:
+                return None
+    return conditions
 
 
 def labels_of(findings: Sequence[Finding], *, first: int = 0) -> list[Label]:
     """One label for each finding, its bit counted from ``first``."""
     return [Label(text, present=(first + place,)) for place, (text, _) in enumerate(findings)]
+
+
+def joined(findings: Sequence[Finding]) -> pl.Expr:
+    """The words of the findings that are true of a row, joined by |; null if none. For rows that are few."""
+    nothing = pl.lit(None, dtype=pl.String)
+    words = [pl.when(true).then(pl.lit(text)).otherwise(nothing) for text, true in findings]
+    text = pl.concat_str(words, separator="|", ignore_nulls=True)
+    return pl.when(text != "").then(text)

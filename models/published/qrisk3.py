@@ -59,11 +59,11 @@ def _equation() -> RiskEquation:
 
 
 def _working(inputs: Inputs) -> dict[str, pl.Expr]:
-    return _equation().working(inputs)
+    return _equation().working
 
 
 def _formula(inputs: Inputs) -> dict[str, pl.Expr]:
-    return {"qrisk3": _equation().risk(inputs)}
+    return {"qrisk3": _equation().risk}
 
 
 def _marks(inputs: Inputs) -> list[Finding]:

@@ -15,7 +15,18 @@ from models.published.marking import Finding, Marking, labels_of
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
-BUILT_IN = ("qrisk3",)
+BUILT_IN = (
+    "acsc",
+    "audit",
+    "charlson",
+    "efi",
+    "hfrs",
+    "lace",
+    "multimorbidity",
+    "nhs_health_check",
+    "polypharmacy",
+    "qrisk3",
+)
 ENTRY_POINT_GROUP = "casefinder.scores"
 
 
@@ -40,26 +51,30 @@ def _no_columns(inputs: Inputs) -> dict[str, pl.Expr]:
 
 @dataclass(frozen=True)
 class RowScore:
-    """A score worked out row by row: one row in, one row out, in the same order."""
+    """A score worked out row by row, after the rows of each key have been brought together if there are many."""
 
     definition: ScoreDefinition
     formula: Callable[[Inputs], dict[str, pl.Expr]]
     """The outputs, from inputs that are known to be acceptable; the bands of an output are added to it."""
     working: Callable[[Inputs], dict[str, pl.Expr]] = _no_columns
     """Columns that the formula uses more than once."""
+    together: Callable[[pl.LazyFrame, str], pl.LazyFrame] | None = None
+    """One row per key from many, in key order: the inputs, and columns for the formula that start with _."""
     refusals: Callable[[Inputs], list[Finding]] = _no_findings
     """Why a row with acceptable inputs still has no score."""
     marks: Callable[[Inputs], list[Finding]] = _no_findings
     """Cautions written beside a score."""
 
     def score(self, frame: Frame, *, key: str | None = None, options: Mapping[str, str] | None = None) -> Frame:
-        """One row per row of the table, in its order: the key, the outputs, then how each came about."""
+        """One row per key, in the table's order or that of the key: the outputs, then how each came about."""
         chosen = resolve_options(self.definition, options)
         key = key or self.definition.key
-        schema = dict(frame.lazy().collect_schema())
-        check_columns(self.definition, schema, key=key)
-        inputs = Inputs(self.definition.with_options(chosen), schema, _complete(frame))
-        plan = _RowPlan(self, inputs, key).result(frame.lazy(), version_text(self.definition, chosen))
+        check_columns(self.definition, dict(frame.lazy().collect_schema()), key=key)
+        rows, complete = frame.lazy(), _complete(frame)
+        if self.together:
+            rows, complete = self.together(rows, key), frozenset()
+        inputs = Inputs(self.definition.with_options(chosen), dict(rows.collect_schema()), complete)
+        plan = _RowPlan(self, inputs, key).result(rows, version_text(self.definition, chosen))
         return plan if isinstance(frame, pl.LazyFrame) else plan.collect(engine="streaming")
 
 
@@ -97,19 +112,18 @@ class _RowPlan:
             self.key,
             *inputs.typed(),
             *unit_columns(inputs.definition, inputs.schema),
+            *(name for name in inputs.schema if name.startswith("_")),
             _reasons=self._reasons.packed(last=raw_problems),
         )
-        clean = typed.with_columns(
-            *inputs.clean(), _states=self._states.packed(), _clips=self._clips.packed()
-        ).with_columns(
-            **score.working(inputs),
+        clean = typed.with_columns(*inputs.clean(), _states=self._states.packed(), _clips=self._clips.packed())
+        worked = clean.with_columns(**score.working(inputs)).with_columns(
             _marks=self._marks.packed(),
             _reasons=pl.col("_reasons") | self._reasons.packed(first=raw_problems),
         )
         acceptable = pl.col("_reasons") == 0
         outputs = {name: pl.when(acceptable).then(value) for name, value in score.formula(inputs).items()}
-        bands = {f"{name}_band": banded(pl.col(name), bands) for name, bands in inputs.definition.bands.items()}
-        return clean.select(self.key, "_states", "_clips", "_reasons", "_marks", **outputs).with_columns(**bands)
+        bands = {name: banded(pl.col(group.of), group.bands) for name, group in inputs.definition.bands.items()}
+        return worked.select(self.key, "_states", "_clips", "_reasons", "_marks", **outputs).with_columns(**bands)
 
     @property
     def _states(self) -> Marking:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.published.inputs import Inputs
+from models.published.inputs import clean_value
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class Transform:
 
     def expression(self, value: pl.Expr) -> pl.Expr:
         """The term for a column; products and roots in place of powers, which are slow."""
-        scaled = value / self.divided_by if self.divided_by != 1 else value
+        scaled = value * (1 / self.divided_by)
         raised = _raised(scaled, self.power)
         return raised * scaled.log() if self.log else raised
 
@@ -49,24 +49,26 @@ class RiskEquation:
     """Columns sex, kind, term, by, input, divided_by, power, log, value, as in the coefficient files."""
     ages: range
 
-    def working(self, inputs: Inputs) -> dict[str, pl.Expr]:
+    @cached_property
+    def working(self) -> dict[str, pl.Expr]:
         """The row of the tables for each person: females first, each sex by age."""
-        age = inputs["age_years"].clip(self.ages[0], self.ages[-1]) - self.ages[0]
-        first = pl.when(inputs["sex"] == "male").then(len(self.ages)).otherwise(0)
+        age = clean_value("age_years").clip(self.ages[0], self.ages[-1]) - self.ages[0]
+        first = pl.when(clean_value("sex") == "male").then(len(self.ages)).otherwise(0)
         return {"_row": (first + age).cast(pl.UInt32)}
 
-    def risk(self, inputs: Inputs) -> pl.Expr:
-        """The ten-year risk in percent."""
+    @cached_property
+    def risk(self) -> pl.Expr:
+        """The ten-year risk in percent, from the working columns and the clean inputs."""
         row = pl.col("_row")
         parts = [
-            *self._code_parts(inputs, row),
-            *self._flag_parts(inputs, row),
+            *self._code_parts(row),
+            *self._flag_parts(row),
             *(
-                transform.expression(inputs[transform.input]) * _looked_up(weights, row)
+                transform.expression(clean_value(transform.input)) * _looked_up(weights, row)
                 for transform, weights in self._transform_weights.items()
             ),
             *(
-                inputs[name] * _looked_up(self._weights(name), row)
+                clean_value(name) * _looked_up(self._weights(name), row)
                 for name in self._names("number", self._raw_numbers)
             ),
             _looked_up(self._baseline, row),
@@ -74,25 +76,25 @@ class RiskEquation:
         log_hazard = reduce(lambda one, other: one + other, parts)
         return 100 * (1 - (-log_hazard.exp()).exp())
 
-    def _code_parts(self, inputs: Inputs, row: pl.Expr) -> list[pl.Expr]:
+    def _code_parts(self, row: pl.Expr) -> list[pl.Expr]:
         parts = []
         for name, codes in self._codes.items():
             table = np.stack([self._weights(f"{name}={code}") for code in range(max(codes) + 1)], axis=1)
-            code = inputs[name].clip(0, max(codes)).cast(pl.UInt32)
+            code = clean_value(name).clip(0, max(codes)).cast(pl.UInt32)
             parts.append(_looked_up(table.ravel(), row * table.shape[1] + code))
         return parts
 
-    def _flag_parts(self, inputs: Inputs, row: pl.Expr) -> list[pl.Expr]:
+    def _flag_parts(self, row: pl.Expr) -> list[pl.Expr]:
         flags = self._names("flag", lambda _: True)
         by_age = {str(name) for name in self.rows.filter(pl.col("kind") == "interaction")["term"]}
         groups = [[name for name in flags if (name in by_age) == together] for together in (True, False)]
-        return [self._flag_part(group, inputs, row) for group in groups if group]
+        return [self._flag_part(group, row) for group in groups if group]
 
-    def _flag_part(self, flags: Sequence[str], inputs: Inputs, row: pl.Expr) -> pl.Expr:
+    def _flag_part(self, flags: Sequence[str], row: pl.Expr) -> pl.Expr:
         """One look-up for all these flags: each combination of them is a column of the table."""
         combinations = np.arange(1 << len(flags))[:, None] >> np.arange(len(flags)) & 1
         table = np.stack([self._weights(name) for name in flags], axis=1) @ combinations.T
-        bits = [inputs[name].cast(pl.UInt32) * (1 << place) for place, name in enumerate(flags)]
+        bits = [clean_value(name).cast(pl.UInt32) * (1 << place) for place, name in enumerate(flags)]
         return _looked_up(table.ravel(), row * table.shape[1] + reduce(lambda one, other: one + other, bits))
 
     @cached_property

@@ -136,6 +136,20 @@ class Band(_Frozen):
     at_least: float
 
 
+class BandSet(_Frozen):
+    """The bands of one output, which become an output of their own."""
+
+    of: str
+    bands: tuple[Band, ...]
+
+
+class Step(_Frozen):
+    """Points that count from ``at_least`` up to the next step."""
+
+    points: int
+    at_least: float
+
+
 class ScoreDefinition(_Frozen):
     """A published score: provenance, input contract, outputs, bands and options."""
 
@@ -155,9 +169,10 @@ class ScoreDefinition(_Frozen):
     one_of: tuple[tuple[str, ...], ...] = ()
     """Groups of optional columns of which at least one must be there."""
     outputs: tuple[ScoreOutput, ...]
-    bands: dict[str, tuple[Band, ...]] = {}
+    bands: dict[str, BandSet] = {}
+    steps: dict[str, tuple[Step, ...]] = {}
     options: dict[str, ScoreOption] = {}
-    constants: dict[str, float] = {}
+    constants: dict[str, int] = {}
     lists: dict[str, tuple[str, ...]] = {}
     notes: tuple[str, ...] = ()
 
