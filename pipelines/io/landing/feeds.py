@@ -1,5 +1,6 @@
 """The contract of a feed: file names, format, tables and columns, as data. Nothing here opens a landed file."""
 
+import csv
 import re
 from functools import cache
 from importlib.resources import files
@@ -69,6 +70,13 @@ class Feed(BaseModel):
         """The contract's spelling of a table name, without regard to case or a plural s; None if unknown."""
         spelled = {name.lower(): name for name in [*self.tables, *self.unused_tables]}
         return spelled.get(text.lower()) or spelled.get(text.lower().removesuffix("s"))
+
+
+@cache
+def known_headers(feed: str, table: str) -> frozenset[str]:
+    """Headers in lower case that a table is known to have had in some version, read or not."""
+    lines = csv.DictReader((FEEDS / "known_columns.csv").read_text("utf-8").splitlines())
+    return frozenset(line["column"].lower() for line in lines if (line["feed"], line["table"]) == (feed, table))
 
 
 @cache

@@ -5,6 +5,7 @@ counter saw. Otherwise each record is taken by itself, in plain Python.
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import polars as pl
 
 from pipelines.io.landing.counting import RecordCount, count_records
 from pipelines.io.landing.errors import LandingError
-from pipelines.io.landing.feeds import FeedTable, FileFormat
+from pipelines.io.landing.feeds import FeedTable, FileFormat, known_headers
 from pipelines.io.landing.files import LandedFile
 
 BATCH = 200_000
@@ -80,7 +81,9 @@ def _columns(file: LandedFile, *, layout: FileFormat, table: FeedTable) -> tuple
     if missing or repeated:
         found = f"{len(missing)} missing ({', '.join(missing)})" if missing else f"twice: {', '.join(repeated)}"
         raise LandingError(expected=f"each required column of {file.table} once", found=found, where=file.name)
-    left_out = tuple(header[:60] for header, name in zip(first, names, strict=True) if name is None)
+    known_ones = known_headers(file.feed, file.table)
+    unread = [header for header, name in zip(first, names, strict=True) if name is None]
+    left_out = tuple(_shown(header) for header in unread if header.strip().lower() not in known_ones)
     return [name or f"unused_{n}" for n, name in enumerate(names, start=1)], left_out, True
 
 
@@ -92,6 +95,11 @@ def _first_record(file: LandedFile, layout: FileFormat) -> list[str]:
         return _parse(text, layout)
     except (UnicodeDecodeError, csv.Error):
         raise LandingError(expected="a header in UTF-8", found="one that is not", where=file.name) from None
+
+
+def _shown(header: str) -> str:
+    """A header that looks like a name; anything else could be data, and is not repeated."""
+    return header if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ ]{0,59}", header) else "(not a name)"
 
 
 def _our_name(header: str, table: FeedTable) -> str | None:

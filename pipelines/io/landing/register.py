@@ -80,7 +80,7 @@ class Register:
             read.add(file.sha256)
             own = dict(counted.filter(pl.col("sha256") == file.sha256).select("outcome", "records").iter_rows())
             own["blank"] = own.get("blank", 0) + text.count.blank
-            reason = f"columns left out: {', '.join(text.left_out)}"[:400] if text.left_out else None
+            reason = f"columns not known: {', '.join(text.left_out)}"[:400] if text.left_out else None
             self._enter(file, status="loaded", reason=reason, records=text.records + text.count.blank, **own)
         older = counted.filter(~pl.col("sha256").is_in(sorted(read)) & (pl.col("outcome") != "quarantined"))
         self.moved.append(
