@@ -74,6 +74,11 @@ class Switch:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, mode=0o700)
 
+    def discard(self) -> None:
+        """Takes away what was written aside, unless it has been decided that it becomes visible."""
+        if not self.intent.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def aside(self, final: Path) -> Path:
         """The path to write to, so that it becomes ``final`` at the switch."""
         staged = self.folder / f"{len(self._moves):05d}_{final.name}"
@@ -101,7 +106,7 @@ class Switch:
         draft.replace(self.intent)
         _sync(self.folder)
         self._finish(moves)
-        shutil.rmtree(self.folder)
+        self.intent.unlink()
 
     def _finish(self, moves: list[list[str]]) -> None:
         for staged, final in moves:
@@ -112,14 +117,31 @@ class Switch:
                 _sync(target.parent)
 
 
-def recover(settings: Settings) -> None:
-    """Finishes a switch that a crash interrupted; call before reading history. Does nothing while an ingest runs."""
-    switch = Switch(settings.home)
-    if not switch.intent.exists():
-        return
+@contextmanager
+def open_switch(settings: Settings) -> Iterator[Switch]:
+    """A switch for one ingest, under the write lock; what an interrupted one had decided is finished first.
+
+    Raises:
+        HistoryError: another ingest is running.
+    """
     with write_lock(settings):
+        switch = Switch(settings.home)
         switch.start()
-        shutil.rmtree(switch.folder)
+        try:
+            yield switch
+        finally:
+            switch.discard()
+
+
+def recover(settings: Settings) -> None:
+    """Finishes a switch that a crash interrupted, so that history is whole; call before reading it.
+
+    Raises:
+        HistoryError: an ingest is running, and is making its files visible.
+    """
+    if Switch(settings.home).intent.exists():
+        with open_switch(settings):
+            pass
 
 
 def make_folder(folder: Path, *, private_from: Path) -> None:

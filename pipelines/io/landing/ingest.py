@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from pipelines.io import identity
-from pipelines.io.history import GONE_KEYS, Change, Switch, merge, write_lock
+from pipelines.io.history import GONE_KEYS, Change, Switch, merge, open_switch
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.files import LandedFile, find_files
 from pipelines.io.landing.hospital import ROSTER, Ward, load_hospital
@@ -56,9 +56,7 @@ def ingest(settings: Settings, on_progress: Progress | None = None) -> IngestRep
         LedgerError: the records of a file are not all accounted for; nothing was changed.
     """
     key = identity.load_key(settings)
-    with write_lock(settings):
-        switch = Switch(settings.home)
-        switch.start()
+    with open_switch(settings) as switch:
         known, unknown = find_files(settings.landing)
         register = Register(read_ledger(settings.home))
         for file in unknown:
@@ -69,13 +67,13 @@ def ingest(settings: Settings, on_progress: Progress | None = None) -> IngestRep
             changed = _load(store, register, known, on_progress or (lambda what, done, steps: None))
         store.write(register.result(), ledger_path(settings.home))
         switch.commit()
-        return IngestReport(
-            ingest=register.number,
-            files=register.files(),
-            changed=changed,
-            refused=tuple(register.refused),
-            quarantine=count_quarantine(settings),
-        )
+    return IngestReport(
+        ingest=register.number,
+        files=register.files(),
+        changed=changed,
+        refused=tuple(register.refused),
+        quarantine=count_quarantine(settings),
+    )
 
 
 def _engine(settings: Settings, switch: Switch) -> dict[str, str | bool | int | float | list[str]]:
@@ -145,13 +143,16 @@ def _load_places(store: Store, register: Register, known: list[LandedFile], new:
 def _load_hospital(
     store: Store, register: Register, new: list[LandedFile], *, places: Places, has_new_people: bool
 ) -> list[Change]:
+    """The changes to hospital tables: records of people who moved ICB, new deliveries, held rows tried again."""
     path = quarantine_path(store.settings, "hospital", "hospital")
     pending = store.read(path, QUARANTINE)
     deliveries = _group([file for file in new if file.feed == "hospital"], lambda file: file.moment)
     if has_new_people and not deliveries and pending.filter(is_retried()).height:
         deliveries = [("", [])]
-    roster = _current_practices(store, places) if deliveries else pl.DataFrame(schema=ROSTER)
-    changes: list[Change] = []
+    if not (deliveries or has_new_people):
+        return []
+    roster = _current_practices(store, places)
+    changes = _follow_people(store, roster)
     for moment, files in deliveries:
         ward = Ward(con=store.con, key=store.key, roster=roster, work=store.work("hospital", moment or "retried"))
         try:
@@ -163,7 +164,7 @@ def _load_hospital(
         pending = loaded.pending
         changes += loaded.changes
     store.write(pending, path)
-    return [*changes, *_moved_between_icbs(store, changes)]
+    return changes
 
 
 def _current_practices(store: Store, places: Places) -> pl.DataFrame:
@@ -185,22 +186,23 @@ def _current_practices(store: Store, places: Places) -> pl.DataFrame:
     )
 
 
-def _moved_between_icbs(store: Store, changes: list[Change]) -> list[Change]:
-    """Removals of records from the ICB where the person was before: a hospital record lies in one ICB only."""
-    removals = []
+def _follow_people(store: Store, roster: pl.DataFrame) -> list[Change]:
+    """Moves hospital records to the ICB where the person is registered now: a record lies in one ICB only."""
+    changes = []
     for table in HOSPITAL_TABLES:
         for path in store.switch.finals(store.settings.history / table):
-            others = [
-                change.staged[table] for change in changes if change.icb_code != path.stem and table in change.staged
-            ]
-            if others:
-                staged = pl.scan_parquet(others).select("record_id")
-                both = pl.scan_parquet(path).select("record_id").join(staged, on="record_id", how="semi").collect()
-                gone = both.select(table=pl.lit(table), record_id="record_id")
-                removals += (
-                    [Change(icb_code=path.stem, gone_keys=gone.select(list(GONE_KEYS)))] if both.height else []
-                )
-    return removals
+            homes = roster.lazy().select("person_id", "icb_code")
+            rows = pl.scan_parquet(path).join(homes, on="person_id", how="inner").collect()
+            away = rows.filter(pl.col("icb_code") != path.stem)
+            if away.is_empty():
+                continue
+            gone = away.select(table=pl.lit(table), record_id="record_id").select(list(GONE_KEYS))
+            changes.append(Change(icb_code=path.stem, gone_keys=gone))
+            for icb_code in away["icb_code"].unique().sort():
+                staged = store.work("moved", f"{table}_{path.stem}_{icb_code}") / f"{table}.parquet"
+                away.filter(pl.col("icb_code") == icb_code).drop("icb_code").write_parquet(staged)
+                changes.append(Change(icb_code=icb_code, staged={table: staged}))
+    return changes
 
 
 def _load_replies(store: Store, register: Register, new: list[LandedFile]) -> None:
