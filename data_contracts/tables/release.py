@@ -71,9 +71,32 @@ class IcbLifestyleRisk(Contract):
     has_increasing_risk_drinking: bool = pa.Field(nullable=True, description="Latest AUDIT-C 5 or more")
 
 
+class IcbWide(Contract):
+    """One row per person of one ICB who is in any cohort: every cohort side by side; null where it does not apply."""
+
+    pseudonym: str = pa.Field(unique=True, description=PSEUDONYM)
+    practice_code: str = pa.Field(nullable=True, description="ODS code of the practice; null if masked")
+    age_band: str = pa.Field(nullable=True, isin=AGE_BANDS + WIDE_AGE_BANDS, description="Age in bands of years")
+    sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
+    deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
+    is_on_the_list: bool = pa.Field(description="Is on a practice's list of this week")
+    complex_care_rank: pl.Int64 = pa.Field(nullable=True, ge=1, description="Rank in complex care; null if no place")
+    risk_avoidable_admission_12m: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=1, description="Probability within 12 months, to three decimals; null if not scored"
+    )
+    bowel: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Bowel screening, if not up to date")
+    breast: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Breast screening, if not up to date")
+    cervical: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Cervical screening, if not up to date")
+    flu: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Flu vaccination, if not up to date")
+    mmr: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="MMR vaccination, if not up to date")
+    lifestyle_flag_count: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Lifestyle flags; null if none")
+
+
 RELEASED: dict[str, type[Contract]] = {
     "complex_care": IcbComplexCare,
     "non_responders": IcbNonResponders,
     "lifestyle_risk": IcbLifestyleRisk,
+    "wide": IcbWide,
 }
-"""Cohort name to the contract of its file in an ICB's folder."""
+"""File name to its contract: the cohorts, then all of them side by side."""
+COHORTS = ["complex_care", "non_responders", "lifestyle_risk"]

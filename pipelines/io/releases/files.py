@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts.actions import load_actions
-from data_contracts.tables.release import QUASI_IDENTIFIERS, RELEASED
+from data_contracts.tables.release import COHORTS, QUASI_IDENTIFIERS, RELEASED
+from data_contracts.tables.weekly import PROGRAMMES
 from pipelines.steps.disclosure import months
 
 _ROW_GROUP = 100_000
@@ -32,7 +33,28 @@ def cohort_files(
             tables["lifestyle_flags"].select("person_id", *flags), on="person_id", how="left", validate="1:1"
         ),
     }
+    extra["wide"] = _wide(tables)
     return {name: _to_contract(name, cohort, masked=masked, names=names) for name, cohort in extra.items()}
+
+
+def _wide(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """One row per person in any cohort, every cohort side by side."""
+    everyone = pl.concat([tables[name].select("person_id") for name in COHORTS]).unique()
+    listed = tables["target_lists"].select("person_id", is_on_the_list=pl.lit(True))
+    wide = everyone.join(listed, on="person_id", how="left", validate="1:1")
+    states = (
+        tables["non_responders"]
+        .group_by("person_id")
+        .agg(pl.col("state").filter(pl.col("programme") == name).first().alias(name) for name in PROGRAMMES)
+    )
+    for part in [
+        tables["complex_care"].select("person_id", complex_care_rank="rank"),
+        tables["risk_scores"].select("person_id", pl.col("risk_avoidable_admission_12m").round(3)),
+        states,
+        tables["lifestyle_risk"].select("person_id", lifestyle_flag_count="flag_count"),
+    ]:
+        wide = wide.join(part, on="person_id", how="left", validate="1:1")
+    return wide.with_columns(pl.col("is_on_the_list").fill_null(value=False))
 
 
 def _with_risk(complex_care: pl.DataFrame, risk_scores: pl.DataFrame) -> pl.DataFrame:

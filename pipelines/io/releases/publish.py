@@ -1,7 +1,6 @@
 """Writes one release aside, syncs it and makes it visible by one rename; a crash leaves the old one whole."""
 
 import datetime as dt
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts.actions import load_actions
-from data_contracts.tables.release import RELEASED
+from data_contracts.tables.release import COHORTS, RELEASED
 from pipelines.io.identity import load_key, people_path
 from pipelines.io.releases.files import cohort_files, write_parquet
 from pipelines.io.releases.gate import Allowed, decide_allowed, read_national_answer
@@ -21,6 +20,7 @@ from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, c
 from pipelines.io.releases.summary import IcbWeek, write_summary
 from pipelines.io.releases.workbook import PracticeList, printable_rows, write_csv, write_workbook
 from pipelines.settings import Settings
+from pipelines.steps.aggregates import CohortTables, count_cohorts
 from pipelines.steps.disclosure import (
     mask_rare,
     pseudonyms,
@@ -41,6 +41,7 @@ TABLES = [
     "lifestyle_flags",
     "risk_scores",
 ]
+COUNTED = ["people", "target_lists", "complex_care", "non_responders", "lifestyle_risk"]
 
 
 def write_release(settings: Settings, as_of: dt.date, *, options: ReleaseOptions | None = None) -> Path:
@@ -66,6 +67,8 @@ def write_release(settings: Settings, as_of: dt.date, *, options: ReleaseOptions
 @contextmanager
 def _only_writer(releases: Path) -> Iterator[None]:
     """Holds the lock of the releases folder; the system lets it go when the process ends, however it ends."""
+    import fcntl  # not on Windows, where the rest of this module still has to load
+
     with (releases / ".lock").open("a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -142,10 +145,11 @@ class _Writer:
             name: table.join(icb.allowed.icb_files, on="person_id", how="semi") for name, table in icb.tables.items()
         }
         may_leave["non_responders"] = reportable_non_responders(may_leave["non_responders"])
-        cohorts = [may_leave[name]["person_id"] for name in RELEASED]
+        cohorts = [may_leave[name]["person_id"] for name in COHORTS]
+        cohorts.append(pl.concat(cohorts))
         masked = mask_rare(quasi_identifiers(may_leave["people"]), cohorts, smallest=self.options.smallest_group)
         names = pseudonyms(
-            pl.concat(cohorts), key=recipient_key(key, icb_code=icb.code, scheme=self.options.pseudonym_scheme)
+            cohorts[-1], key=recipient_key(key, icb_code=icb.code, scheme=self.options.pseudonym_scheme)
         )
         made = cohort_files(may_leave, masked=masked, names=names)
         for name, frame in made.items():
@@ -168,18 +172,19 @@ class _Writer:
         until = icb.entered["data_until"].max()
         self.until[icb.code] = until.isoformat() if isinstance(until, dt.date) else None
         names = icb.practices["icb_name"].drop_nulls()
+        tables = CohortTables(practices=icb.practices, **{name: icb.tables[name] for name in COUNTED})
+        counts = count_cohorts(tables, rules=self.rules)
+        (folder / "tables.csv").write_bytes(counts.write_csv().encode("utf-8"))
+        self._add(folder / "tables.csv", rows=counts.height)
+        places = share_places(icb.tables["people"].lazy(), rules=self.rules)
         week = IcbWeek(
-            icb_code=icb.code,
             icb_name=names[0] if len(names) else icb.code,
             as_of=self.as_of,
             data_until=until if isinstance(until, dt.date) else None,
             model_versions=tuple(sorted(icb.tables["risk_scores"]["model_version"].drop_nulls().unique())),
-            people=icb.tables["people"],
-            practices=icb.practices,
-            target_lists=icb.tables["target_lists"],
-            complex_care=icb.tables["complex_care"],
-            non_responders=icb.tables["non_responders"],
-            lifestyle_risk=icb.tables["lifestyle_risk"],
+            tables=tables,
+            counts=counts,
+            places=int(places["places"].sum()),
         )
         write_summary(week, folder / "summary.html", rules=self.rules)
         self._add(folder / "summary.html", rows=None)

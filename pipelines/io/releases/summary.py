@@ -12,11 +12,13 @@ import vl_convert
 from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FunctionLoader, PackageLoader
 
 from data_contracts.actions import Actions
+from data_contracts.tables.release import AGE_BANDS
 from pipelines.io.releases.workbook import long_date
+from pipelines.steps.aggregates import NOT_KNOWN, TOTAL, CohortTables
 from pipelines.steps.disclosure import round_count, safe_counts, safe_rates
 
 PAGE = files("pipelines.io.releases")
-BLUE, GREEN, GREY = "#005EB8", "#007F3B", "#AEB7BD"
+BLUE, GREY = "#005EB8", "#AEB7BD"
 HIDDEN = "7 or fewer"
 _FONT = "Arial, Liberation Sans, sans-serif"
 _AXIS = {
@@ -33,19 +35,17 @@ _AXIS = {
 
 @dataclass(frozen=True)
 class IcbWeek:
-    """What the summary of one ICB is drawn from; row-level tables that are counted, never shown."""
+    """What the summary of one ICB is drawn from."""
 
-    icb_code: str
     icb_name: str
     as_of: dt.date
     data_until: dt.date | None
     model_versions: tuple[str, ...]
-    people: pl.DataFrame
-    practices: pl.DataFrame
-    target_lists: pl.DataFrame
-    complex_care: pl.DataFrame
-    non_responders: pl.DataFrame
-    lifestyle_risk: pl.DataFrame
+    tables: CohortTables
+    counts: pl.DataFrame
+    """What count_cohorts returns."""
+    places: int
+    """Places of the week at all practices."""
 
 
 def write_summary(week: IcbWeek, path: Path, *, rules: Actions) -> None:
@@ -60,55 +60,68 @@ def write_summary(week: IcbWeek, path: Path, *, rules: Actions) -> None:
             style=(PAGE / "summary.css").read_text("utf-8"),
             headline=headline(week),
             charts=_charts(week, rules=rules),
-            practices=_table_rows(practice_counts(week)),
+            practices=_practice_rows(week),
+            groups=_group_rows(week),
+            quality=quality(week),
             rules=rules,
         )
     )
     path.write_text(page, encoding="utf-8", newline="\n")
 
 
+HEADINGS = {
+    "registered": "Registered people",
+    "on_the_list": "On this week's practice lists",
+    "complex_care": "In the complex-care cohort",
+    "overdue": "Overdue for screening or immunisation",
+    "lifestyle_risk": "With a lifestyle risk",
+}
+ORDERED = {band: place for place, band in enumerate(AGE_BANDS)} | {NOT_KNOWN: len(AGE_BANDS)}
+SHOWN_GROUPS = {"deprivation_fifth": "Deprivation fifth", "ethnic_group": "Ethnic group", "age_band": "Age"}
+
+
 def headline(week: IcbWeek) -> list[tuple[str, str]]:
-    """Label and safe count of each cohort."""
-    overdue = week.non_responders.filter(pl.col("state") == "non_responder")
-    sizes = {
-        "Registered people": week.people["person_id"].n_unique(),
-        "On this week's practice lists": week.target_lists["person_id"].n_unique(),
-        "In the complex-care cohort": week.complex_care["person_id"].n_unique(),
-        "Overdue for screening or immunisation": overdue["person_id"].n_unique(),
-        "With a lifestyle risk": week.lifestyle_risk["person_id"].n_unique(),
-    }
-    safe = pl.DataFrame({"label": list(sizes), "count": list(sizes.values())}).with_columns(
-        round_count(pl.col("count"))
+    """Label and count of each cohort: the sum of the practices' counts that are shown."""
+    practices = week.counts.filter(pl.col("grouping") == "practice")
+    labelled = []
+    for cohort, label in HEADINGS.items():
+        rows = practices.filter(pl.col("cohort") == cohort)
+        total = rows.filter(pl.col("group") == TOTAL)["people"][0]
+        more = "+" if total is not None and rows["people"].null_count() else ""
+        labelled.append((label, f"{in_digits(total)}{more}"))
+    return labelled
+
+
+def wide_counts(week: IcbWeek, grouping: str) -> pl.DataFrame:
+    """One row per group, total left out: group and the safe count of each headline cohort."""
+    rows = week.counts.filter((pl.col("grouping") == grouping) & (pl.col("group") != TOTAL))
+    return (
+        rows.filter(pl.col("cohort").is_in(list(HEADINGS)))
+        .pivot("cohort", index="group", values="people")
+        .select("group", *HEADINGS)
+        .sort(pl.col("group").replace_strict(ORDERED, default=0), "group")
     )
-    return [(label, in_digits(count)) for label, count in safe.rows()]
 
 
-def practice_counts(week: IcbWeek) -> pl.DataFrame:
-    """One row per practice: name and safe counts of registered, listed and complex-care people."""
-    counts = week.practices.select("practice_code", "practice_name").sort("practice_code")
-    overdue = week.non_responders.filter(pl.col("state") == "non_responder").unique(["person_id", "practice_code"])
-    for name, table in {
-        "registered": week.people,
-        "listed": week.target_lists,
-        "complex_care": week.complex_care,
-        "overdue": overdue,
-        "lifestyle": week.lifestyle_risk,
-    }.items():
-        part = safe_counts(table, ["practice_code"]).rename({"people": name})
-        counts = counts.join(part, on="practice_code", how="left", validate="1:1")
-    return counts.filter(pl.col("registered").is_not_null())
-
-
-def selection_by_deprivation(week: IcbWeek) -> pl.DataFrame:
-    """One row per deprivation fifth: complex-care places per 1,000 registered, from rounded counts."""
-    fifths = week.people.select("person_id", fifth=((pl.col("imd_decile") + 1) // 2)).drop_nulls("fifth")
-    selected = fifths.join(week.complex_care, on="person_id", how="semi")
-    return safe_rates(safe_counts(selected, ["fifth"]), safe_counts(fifths, ["fifth"]), by=["fifth"], per=1000)
+def quality(week: IcbWeek) -> list[tuple[str, str]]:
+    """What is not known of the people, and how much of the need the places reach: label and safe figure."""
+    people = week.tables.people
+    members = pl.concat([week.tables.complex_care["person_id"], week.tables.lifestyle_risk["person_id"]])
+    overdue = week.tables.non_responders.filter(pl.col("state") == "non_responder")["person_id"]
+    in_need = pl.concat([members, overdue]).n_unique()
+    figures = {
+        "People without an ethnic group on record": people["ethnic_group"].null_count(),
+        "People without a deprivation tenth (postcode not known)": people["imd_decile"].null_count(),
+        "People in a cohort for whom there was no place this week": in_need - week.tables.target_lists.height,
+        "Places this week": week.places,
+    }
+    safe = pl.DataFrame({"label": list(figures), "count": list(figures.values())})
+    return [(label, in_digits(count)) for label, count in safe.with_columns(round_count(pl.col("count"))).rows()]
 
 
 def coverage_gaps(week: IcbWeek, *, rules: Actions) -> pl.DataFrame:
     """One row per programme: share of eligible people who are overdue, in per cent of rounded counts."""
-    eligible = week.non_responders.filter(pl.col("state") != "not_eligible")
+    eligible = week.tables.non_responders.filter(pl.col("state") != "not_eligible")
     overdue = eligible.filter(pl.col("state") == "non_responder")
     titles = {name: programme.title for name, programme in rules.programmes.items()}
     rates = safe_rates(
@@ -122,12 +135,25 @@ def in_digits(count: int | None) -> str:
     return HIDDEN if count is None else f"{count:,}"
 
 
-def _table_rows(counts: pl.DataFrame) -> list[list[dict[str, str]]]:
-    """Rows for the table macro: names as text, counts right-aligned."""
+def _practice_rows(week: IcbWeek) -> list[list[dict[str, str]]]:
+    """Rows of the table by practice, named."""
+    names = dict(week.tables.practices.select("practice_code", "practice_name").rows())
     return [
-        [{"text": f"{row[1]} ({row[0]})"}, *({"text": in_digits(count), "format": "numeric"} for count in row[2:])]
-        for row in counts.rows()
+        _row(f"{names.get(code, code)} ({code})", counts) for code, *counts in wide_counts(week, "practice").rows()
     ]
+
+
+def _group_rows(week: IcbWeek) -> list[tuple[str, list[list[dict[str, str]]]]]:
+    """Title and rows of the table of each other grouping."""
+    return [
+        (title, [_row(str(group), counts) for group, *counts in wide_counts(week, grouping).rows()])
+        for grouping, title in SHOWN_GROUPS.items()
+    ]
+
+
+def _row(name: str, counts: list[int | None]) -> list[dict[str, str]]:
+    """One row for the table macro: the name as text, counts right-aligned."""
+    return [{"text": name}, *({"text": in_digits(count), "format": "numeric"} for count in counts)]
 
 
 @dataclass(frozen=True)
@@ -141,32 +167,42 @@ class Chart:
 
 def _charts(week: IcbWeek, *, rules: Actions) -> list[Chart]:
     """The charts that have something to show."""
-    listed = practice_counts(week).drop_nulls("listed")
-    fifths = selection_by_deprivation(week).drop_nulls("rate")
-    gaps = coverage_gaps(week, rules=rules).drop_nulls("rate")
-    names = {1: "1 (most deprived)", 5: "5 (least deprived)"}
-    fifths = fifths.with_columns(name=pl.col("fifth").replace_strict(names, default=pl.col("fifth").cast(pl.String)))
+    rates = {
+        "network": "Complex-care places by primary care network",
+        "deprivation_fifth": "Complex-care places by deprivation fifth",
+        "ethnic_group": "Complex-care places by ethnic group",
+    }
+    listed = wide_counts(week, "practice").select("group", value="on_the_list")
+    gaps = coverage_gaps(week, rules=rules).select(group="title", value="rate")
     charts = [
-        _bars(listed, "practice_code", "listed", "People on this week's list, by practice", "people", GREEN),
-        _bars(fifths, "name", "rate", "Complex-care places by deprivation fifth", "places per 1,000 people", BLUE),
-        _bars(gaps, "title", "rate", "Overdue for screening or immunisation", "per cent of those eligible", BLUE),
+        _bars(listed, "People on this week's list, by practice", "people"),
+        *[_bars(_rates(week, name), title, "places per 1,000 people") for name, title in rates.items()],
+        _bars(gaps, "Overdue for screening or immunisation", "per cent of those eligible"),
     ]
     return [chart for chart in charts if chart is not None]
 
 
-def _bars(frame: pl.DataFrame, label: str, value: str, title: str, unit: str, colour: str) -> Chart | None:
-    """Horizontal bars with their figures, in the frame's order; None for an empty frame."""
+def _rates(week: IcbWeek, grouping: str) -> pl.DataFrame:
+    """One row per group: complex-care places per 1,000 registered people."""
+    ends = {"1": "1 (most deprived)", "5": "5 (least deprived)"} if grouping == "deprivation_fifth" else {}
+    places = (pl.col("grouping") == grouping) & (pl.col("cohort") == "complex_care") & (pl.col("group") != TOTAL)
+    return week.counts.filter(places).select(pl.col("group").replace(ends), value="per_1000")
+
+
+def _bars(frame: pl.DataFrame, title: str, unit: str) -> Chart | None:
+    """Horizontal bars with their figures, in the frame's order; None if all are hidden."""
+    frame = frame.drop_nulls("value")
     if frame.is_empty():
         return None
-    rows = [{"label": name, "value": figure} for name, figure in frame.select(label, value).rows()]
+    rows = [{"label": name, "value": figure} for name, figure in frame.select("group", "value").rows()]
     order = [row["label"] for row in rows]
-    figure = ",.1f" if frame.schema[value].is_float() else ","
+    figure = ",.1f" if frame.schema["value"].is_float() else ","
     room = alt.Scale(zero=True, domainMax=1.12 * max(row["value"] for row in rows))
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         y=alt.Y("label:N", sort=order, title=None), x=alt.X("value:Q", title=unit, scale=room)
     )
     figures = base.mark_text(align="left", dx=4, fontSize=13).encode(text=alt.Text("value:Q", format=figure))
-    drawn = (base.mark_bar(color=colour) + figures).properties(width=640, height=alt.Step(28))
+    drawn = (base.mark_bar(color=BLUE) + figures).properties(width=640, height=alt.Step(28))
     spec = drawn.configure(font=_FONT).configure_view(stroke=None).configure_axis(**_AXIS)
     says = "; ".join(f"{row['label']}: {row['value']:,}" for row in rows)
     return Chart(title=title, says=f"{title}, {unit}. {says}.", svg=vl_convert.vegalite_to_svg(spec.to_dict()))

@@ -15,7 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-ALWAYS_THERE = {"complex_care.parquet", "non_responders.parquet", "lifestyle_risk.parquet", "summary.html"}
+ALWAYS_THERE = {
+    "complex_care.parquet",
+    "non_responders.parquet",
+    "lifestyle_risk.parquet",
+    "wide.parquet",
+    "tables.csv",
+    "data_dictionary.csv",
+    "summary.html",
+}
 EXPECTED = {
     "complex_care": "pseudonym practice_code age_band sex deprivation_fifth rank ranked_by score "
     "risk_avoidable_admission_12m cambridge_score",
@@ -23,6 +31,8 @@ EXPECTED = {
     "last_done_month invitations last_invited_month",
     "lifestyle_risk": "pseudonym practice_code age_band sex deprivation_fifth rank flag_count is_current_smoker "
     "is_obese has_raised_blood_pressure has_non_diabetic_hyperglycaemia has_increasing_risk_drinking",
+    "wide": "pseudonym practice_code age_band sex deprivation_fifth is_on_the_list complex_care_rank "
+    "risk_avoidable_admission_12m bowel breast cervical flu mmr lifestyle_flag_count",
 }
 QUASI_IDENTIFIERS = ["practice_code", "age_band", "sex", "deprivation_fifth"]
 SMALLEST_GROUP = 5
@@ -30,6 +40,7 @@ PSEUDONYM = re.compile(r"[b-df-hj-np-t]{32}")
 TEN_DIGITS = re.compile(r"(?<![\d.])\d{3}[ -]?\d{3}[ -]?\d{4}(?![\d.])")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{4}")
 POSTCODE = re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b")
+COUNT = re.compile(r"""class="(?:figure|count|[^"]*cell--numeric[^"]*)"[^>]*>\s*([\d,]+)\+?\s*<""")
 SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
@@ -95,6 +106,8 @@ def _icb(folder: Path) -> Iterator[str]:
                 yield f"{name}.parquet has other columns than its contract"
             else:
                 yield from (f"{name}.parquet {problem}" for problem in _cohort(table))
+    if (folder / "tables.csv").is_file():
+        yield from _counts(_csv_rows(folder / "tables.csv"))
     if (folder / "summary.html").is_file():
         yield from _page((folder / "summary.html").read_text("utf-8"))
 
@@ -149,6 +162,21 @@ def smallest_combination(table: pa.Table) -> int | None:
     return min((len(group) for group in people.values()), default=None)
 
 
+def _counts(rows: list[list[str]]) -> Iterator[str]:
+    """Problems of the table of counts: a count below 10 or not rounded, a total that is not the sum of its parts."""
+    counts = {(grouping, group, cohort): people for grouping, group, cohort, people, _ in rows[1:]}
+    exact = sum(bool(people) and (int(people) % 5 != 0 or int(people) < 10) for people in counts.values())
+    if exact:
+        yield f"tables.csv shows {exact} counts that are not rounded to 5 or are below 10"
+    sums: dict[tuple[str, str], int] = {}
+    for (grouping, group, cohort), people in counts.items():
+        if group != "total":
+            sums[grouping, cohort] = sums.get((grouping, cohort), 0) + int(people or 0)
+    wrong = sum(int(counts[grouping, "total", cohort] or 0) != parts for (grouping, cohort), parts in sums.items())
+    if wrong:
+        yield f"tables.csv holds {wrong} totals that are not the sum of the parts shown"
+
+
 def _page(page: str) -> Iterator[str]:
     """Problems of a summary page: identifiers, addresses outside it, counts that were not rounded."""
     text = re.sub(r"<style>.*?</style>|<svg.*?</svg>|<[^>]+>", " ", page, flags=re.DOTALL)
@@ -156,7 +184,7 @@ def _page(page: str) -> Iterator[str]:
         yield f"summary.html holds {count} passage that looks like {what}"
     if re.search(r"""(?:src|href)=["'](?:https?:)?//""", page) or "<script" in page:
         yield "summary.html loads something from elsewhere or runs a script"
-    counts = re.findall(r"""class="(?:figure|[^"]*cell--numeric[^"]*)"[^>]*>\s*([\d,]+)\s*<""", page)
+    counts = re.findall(r"""class="(?:figure|count|[^"]*cell--numeric[^"]*)"[^>]*>\s*([\d,]+)\+?\s*<""", page)
     exact = [count for count in counts if (value := int(count.replace(",", ""))) % 5 or 0 < value < 10]
     if exact:
         yield f"summary.html shows {len(exact)} counts that are not rounded to 5 or are below 10"

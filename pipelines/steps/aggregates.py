@@ -1,0 +1,103 @@
+"""Counts people by practice, network, deprivation, ethnic group, age and sex; every count hidden or rounded."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from data_contracts.actions import Actions
+from pipelines.steps.disclosure import quasi_identifiers, safe_counts
+
+TOTAL = "total"
+GROUPINGS = ["practice", "network", "deprivation_fifth", "ethnic_group", "age_band", "sex"]
+NOT_KNOWN = "not known"
+ETHNIC_GROUPS = {
+    **dict.fromkeys("ABC", "White"),
+    **dict.fromkeys("DEFG", "Mixed"),
+    **dict.fromkeys("HJKL", "Asian or Asian British"),
+    **dict.fromkeys("MNP", "Black or Black British"),
+    **dict.fromkeys("RS", "Other"),
+}
+"""Five groups of the census categories by NHS code, as the NHS Data Dictionary groups them."""
+
+
+@dataclass(frozen=True)
+class CohortTables:
+    """The row-level tables of one ICB that are counted, never shown."""
+
+    people: pl.DataFrame
+    practices: pl.DataFrame
+    target_lists: pl.DataFrame
+    complex_care: pl.DataFrame
+    non_responders: pl.DataFrame
+    lifestyle_risk: pl.DataFrame
+
+
+def count_cohorts(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per grouping, group and cohort: people, hidden (null) or rounded, and people per 1,000 registered.
+
+    Totals and rates are made from the rounded counts; a total leaves hidden parts out.
+    """
+    grouped = _grouped(tables)
+    parts = pl.concat(
+        [
+            _counts(grouped, members, grouping=grouping, cohort=cohort)
+            for cohort, members in members_of(tables, rules=rules).items()
+            for grouping in GROUPINGS
+        ]
+    )
+    counts = pl.concat([parts, _totals(parts)])
+    registered = counts.filter(pl.col("cohort") == "registered").select("grouping", "group", whole="people")
+    return (
+        counts.join(registered, on=["grouping", "group"], how="left", validate="m:1")
+        .with_columns(per_1000=(pl.col("people") * 1000 / pl.col("whole")).round(1))
+        .drop("whole")
+    )
+
+
+def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:
+    """Cohort name to the ids of its people; registered people first, one cohort per overdue programme."""
+    overdue = tables.non_responders.filter(pl.col("state") == "non_responder")
+    programmes = {
+        f"overdue_{name}": overdue.filter(pl.col("programme") == name)["person_id"] for name in rules.programmes
+    }
+    return {
+        "registered": tables.people["person_id"],
+        "on_the_list": tables.target_lists["person_id"],
+        "complex_care": tables.complex_care["person_id"],
+        "overdue": overdue["person_id"],
+        **programmes,
+        "lifestyle_risk": tables.lifestyle_risk["person_id"],
+    }
+
+
+def _grouped(tables: CohortTables) -> pl.DataFrame:
+    """One row per person: person_id and the group in each grouping, as text."""
+    networks = tables.practices.select("practice_code", network="pcn_code")
+    bands = quasi_identifiers(tables.people).select("person_id", "age_band", "deprivation_fifth")
+    ethnic = pl.col("ethnic_group").replace_strict(ETHNIC_GROUPS, default=None, return_dtype=pl.String)
+    return (
+        tables.people.select("person_id", "practice_code", "sex", ethnic_group=ethnic)
+        .join(networks, on="practice_code", how="left", validate="m:1")
+        .join(bands, on="person_id", how="left", validate="1:1")
+        .rename({"practice_code": "practice"})
+        .select("person_id", *[pl.col(name).cast(pl.String).fill_null(NOT_KNOWN) for name in GROUPINGS])
+    )
+
+
+def _counts(grouped: pl.DataFrame, members: pl.Series, *, grouping: str, cohort: str) -> pl.DataFrame:
+    """One row per group: people of the cohort, hidden or rounded; groups with nobody are hidden too."""
+    inside = grouped.join(pl.DataFrame({"person_id": members.unique()}), on="person_id", how="semi")
+    counts = safe_counts(inside, [grouping])
+    groups = grouped.select(grouping).unique()
+    return (
+        groups.join(counts, on=grouping, how="left", validate="1:1")
+        .sort(grouping)
+        .select(grouping=pl.lit(grouping), group=grouping, cohort=pl.lit(cohort), people="people")
+    )
+
+
+def _totals(parts: pl.DataFrame) -> pl.DataFrame:
+    """One row per grouping and cohort: the sum of the parts that are shown; hidden if none is."""
+    shown = pl.when(pl.col("people").is_not_null().any()).then(pl.col("people").sum())
+    totals = parts.group_by("grouping", "cohort", maintain_order=True).agg(people=shown)
+    return totals.select("grouping", pl.lit(TOTAL).alias("group"), "cohort", "people")
