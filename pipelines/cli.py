@@ -101,6 +101,71 @@ def train(
 
 
 @app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A saved model: the name of its folder under <home>/models.")],
+    by: Annotated[str, typer.Option(help="Who decides.")],
+    on: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="The day of the decision.")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence: it goes on record.")],
+) -> None:
+    """Make a saved model the champion, which scores from the next week on; the decision is recorded."""
+    from pipelines.io.training import promote_model
+
+    with _plain_errors():
+        out.print(promote_model(Settings(), version, decided_by=by, decided_on=on.date(), reason=reason))
+
+
+@app.command()
+def score(
+    name: Annotated[str | None, typer.Argument(help="A published score.")] = None,
+    input: Annotated[Path | None, typer.Option(help="A Parquet file that meets the score's input contract.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The Parquet file to write.")] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="Name the scores.")] = False,
+    describe: Annotated[bool, typer.Option("--describe", help="Print its columns, codings and units.")] = False,
+) -> None:
+    """Compute one published score over a Parquet file of people."""
+    from pipelines.io.scoring import describe_score, list_scores, score_file
+
+    with _plain_errors():
+        if list_all:
+            table = Table("score", "what it is", "version", "licence")
+            for one in list_scores():
+                table.add_row(one.name, one.title, one.version, one.licence)
+            out.print(table)
+        elif name and describe:
+            out.print(describe_score(name), highlight=False, markup=False, soft_wrap=True)
+        elif name and input and output:
+            done = score_file(name, input, output)
+            out.print(f"{done.rows_written:,} rows written, {done.rows_without_score:,} without a score: {output}")
+        else:
+            _fail("expected NAME with --input and --output, NAME --describe, or --list")
+
+
+@app.command()
+def explain(
+    practice: Annotated[str, typer.Option(help="The practice's ODS code.")],
+    as_of: AsOf,
+    nhs_number: Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for if it is not given.")],
+) -> None:
+    """Say why someone is, or is not, on a practice's list: rule by rule."""
+    from pipelines.io.explanations import explain_nhs_number
+    from pipelines.io.warehouse import Warehouse
+
+    _check_monday(as_of)
+    with _plain_errors():
+        explanation = explain_nhs_number(
+            Warehouse(Settings()), practice_code=practice, nhs_number=nhs_number, as_of=as_of.date()
+        )
+    marks = {True: "yes", False: "no", None: ""}
+    rules = Table("rule", "holds", "what was found")
+    for finding in explanation.findings:
+        rules.add_row(finding.rule, marks[finding.holds], finding.says)
+    kept = Table(*explanation.kept.columns, title="People of the practice that each rule keeps")
+    for row in explanation.kept.iter_rows():
+        kept.add_row(*map(str, row))
+    out.print(rules, kept)
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) -> None:
     """Open Dagster's pages on this workspace, on this machine only."""
     from pipelines.defs.headless import prepare_instance

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from data_contracts.clinical.definitions import load_features
 from models.additive import AdditiveModel
 from models.card import write_card
@@ -77,10 +79,15 @@ def _save(
         raise ValueError("leak alarm, nothing saved: " + "; ".join(evaluation.alarms))
     store = ModelStore(settings.models, load_features())
     store.save(model)
-    figures = {metric: evaluation.value(metric) for metric in ("c_statistic", "calibration_slope")}
     if store.champion() is None:
         reason = "the first model of this workspace"
-        store.promote(model.version, decided_by="casefinder train", decided_on=as_of, reason=reason, figures=figures)
+        store.promote(
+            model.version,
+            decided_by="casefinder train",
+            decided_on=as_of,
+            reason=reason,
+            figures=_figures(evaluation),
+        )
     folder = settings.models / model.version
     folder.mkdir(exist_ok=True)
     charts = draw_charts(model, evaluation)
@@ -91,3 +98,22 @@ def _save(
     (folder / "card.md").write_text(card, "utf-8")
     evaluation.table.write_csv(folder / "evaluation.csv")
     return folder
+
+
+def promote_model(settings: Settings, version: str, *, decided_by: str, decided_on: dt.date, reason: str) -> str:
+    """One sentence on the new champion; the decision stands in the register with the model's figures.
+
+    Raises:
+        OSError: there is no such model.
+        ValueError: it is not what was registered.
+    """
+    table = pl.read_csv(settings.models / version / "evaluation.csv")
+    store = ModelStore(settings.models, load_features())
+    figures = _figures(Evaluation(table))
+    entry = store.promote(version, decided_by=decided_by, decided_on=decided_on, reason=reason, figures=figures)
+    return f"{entry.version} is champion"
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float]:
+    """The figures that a promotion is recorded with."""
+    return {metric: evaluation.value(metric) for metric in ("c_statistic", "calibration_slope")}
