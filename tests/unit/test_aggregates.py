@@ -8,9 +8,9 @@ from pipelines.steps.aggregates import GROUPINGS, TOTAL, CohortTables, count_coh
 from tests.lib.release_frames import PRACTICES, frame
 
 RULES = load_actions()
-person = st.tuples(
-    st.sampled_from(list(PRACTICES)), st.integers(0, 99), st.sampled_from(["A", "M", None]), st.booleans()
-)
+Person = tuple[str, int, str | None, bool]
+ethnic_groups = st.sampled_from(["A", "M", None])
+person = st.tuples(st.sampled_from(list(PRACTICES)), st.integers(0, 99), ethnic_groups, st.booleans())
 
 
 def tables(people: list[Person]) -> CohortTables:
