@@ -4,6 +4,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -99,13 +100,12 @@ def person_ids(nhs_numbers: Iterable[str | None], key: bytes) -> pl.Series:
 
 def valid_nhs_numbers(texts: pl.Series) -> pl.Series:
     """Ten-digit NHS numbers in the order given; null where the check digit fails or all digits are the same."""
-    distinct = texts.drop_nulls().unique().sort().to_list()
-    known = [(text, _valid_nhs_number(text)) for text in distinct]
-    old = pl.Series([text for text, _ in known], dtype=pl.String)
-    new = pl.Series([number for _, number in known], dtype=pl.String)
-    return texts.replace_strict(old, new, default=None, return_dtype=pl.String)
+    distinct = texts.drop_nulls().unique()
+    numbers = pl.Series([_valid_nhs_number(text) for text in distinct], dtype=pl.String)
+    return texts.replace_strict(distinct, numbers, default=None, return_dtype=pl.String)
 
 
+@lru_cache(maxsize=200_000)
 def _valid_nhs_number(text: str) -> str | None:
     number: str = nhs_number.standardise_format(text)
     is_good = bool(number) and len(set(number)) > 1 and nhs_number.is_valid(number)

@@ -41,6 +41,8 @@ def failure_mask(frame: pl.DataFrame, contract: type[pa.DataFrameModel]) -> tupl
     """
     mask = np.zeros(frame.height, dtype=np.uint64)
     rules: list[str] = []
+    if frame.is_empty():
+        return mask, rules
     try:
         contract.validate(frame.select(list(contract.to_schema().columns)), lazy=True)
     except pandera.errors.SchemaErrors as errors:
