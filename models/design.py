@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -57,8 +57,8 @@ class FollowUp(Frozen):
     """Days between the end of the horizon and the day the outcome is read: hospital coding arrives late."""
     deaths: Literal["compete"]
     """A death ends the chance of the outcome. It is never merged into the outcome."""
-    leavers: Literal["counted", "weighted"]
-    """Counted: to the end of follow-up as they were. Weighted: those still followed stand in for those who left."""
+    leavers: Literal["counted"]
+    """People who leave stay in the denominator to the end of follow-up, with the hospital records that still came."""
 
 
 class Estimator(Frozen):
@@ -95,12 +95,21 @@ class Subgroup(Frozen):
     edges: tuple[float, ...] = ()
 
 
+class Rule(Frozen):
+    """A simple rule that the model has to beat: choose people whose value is at least so much."""
+
+    name: str
+    column: str
+    at_least: float
+
+
 class Judgement(Frozen):
     """Where the model is judged, and when the result is too good to be true."""
 
     cuts: tuple[float, ...]
     thresholds: tuple[float, ...]
     subgroups: tuple[Subgroup, ...]
+    rules: tuple[Rule, ...] = ()
     smallest_group_events: int
     alarm_c_statistic: float
     alarm_positive_predictive_value: float
@@ -168,7 +177,7 @@ def read_design(text: str, definitions: Mapping[str, Definition]) -> StudyDesign
     Raises:
         ValueError: a feature that is not defined.
     """
-    stated = yaml.safe_load(text)
+    stated = _with_parent(yaml.safe_load(text))
     names = [feature["name"] for feature in stated["features"]]
     unknown = sorted(set(names) - set(definitions))
     if unknown:
@@ -176,6 +185,16 @@ def read_design(text: str, definitions: Mapping[str, Definition]) -> StudyDesign
     features = [{**feature, "absent": definitions[feature["name"]].absent} for feature in stated["features"]]
     version = version_of(definitions[name] for name in names)
     return StudyDesign(**{**stated, "features": features, "feature_version": version})
+
+
+def _with_parent(stated: dict[str, Any]) -> dict[str, Any]:
+    """The design that is stated, over the one it is like; where both have a block, its entries win one by one."""
+    if "like" not in stated:
+        return stated
+    changes = {key: value for key, value in stated.items() if key != "like"}
+    parent = _with_parent(yaml.safe_load((SPECS / f"{stated['like']}.yaml").read_text("utf-8")))
+    merged = {key: parent[key] | value for key, value in changes.items() if isinstance(value, dict)}
+    return parent | changes | merged
 
 
 def load_design(name: str) -> StudyDesign:

@@ -122,7 +122,7 @@ def evaluate(design: StudyDesign, scores: pl.DataFrame, people: pl.DataFrame) ->
         *_calibration(scored),
         *_twentieths(scored),
         *_at_cuts(design, scored),
-        *_decision_curve(design, scored),
+        *_decision_curve(design, scored, known),
     ]
     for subgroup in design.judgement.subgroups:
         if subgroup.column in known.columns:
@@ -134,11 +134,13 @@ def evaluate(design: StudyDesign, scores: pl.DataFrame, people: pl.DataFrame) ->
 def with_subgroups(
     design: StudyDesign, features: pl.LazyFrame, people: pl.DataFrame, as_of_date: dt.date | None = None
 ) -> pl.DataFrame:
-    """The people, with the columns that the design's subgroups need and that features or dates can give."""
+    """The people, with the columns that the design's subgroups and rules need and that features or dates can give."""
     day = as_of_date or design.index_date
     if "registered_date" in people.columns:
         people = people.with_columns(registered_days=(day - pl.col("registered_date")).dt.total_days())
-    wanted = {subgroup.column for subgroup in design.judgement.subgroups} - set(people.columns)
+    judgement = design.judgement
+    columns = [subgroup.column for subgroup in judgement.subgroups] + [rule.column for rule in judgement.rules]
+    wanted = set(columns) - set(people.columns)
     counted = sorted(
         feature.name for feature in design.features if feature.name in wanted and feature.absent == "zero"
     )
@@ -293,11 +295,17 @@ def _at_cuts(design: StudyDesign, scored: Scored) -> Iterator[Row]:
         yield {"metric": "observed_over_expected", "cut": cut, **_spread(expected)}
 
 
-def _decision_curve(design: StudyDesign, scored: Scored) -> Iterator[Row]:
+def _decision_curve(design: StudyDesign, scored: Scored, known: pl.DataFrame) -> Iterator[Row]:
+    """Net benefit of choosing by the model, by each simple rule and of choosing everyone; choosing nobody gives 0."""
+    rules = {
+        rule.name: (known[rule.column].fill_null(0) >= rule.at_least).to_numpy()
+        for rule in design.judgement.rules
+        if rule.column in known.columns
+    }
     for threshold in design.judgement.thresholds:
         odds = threshold / (1 - threshold)
         chosen = scored.risks >= threshold
-        for level, is_chosen in {"model": chosen, "everyone": np.ones_like(chosen)}.items():
+        for level, is_chosen in {"model": chosen, "everyone": np.ones_like(chosen), **rules}.items():
             right = float(scored.outcomes[is_chosen].sum())
             wrong = float(is_chosen.sum()) - right
             benefit = (right - wrong * odds) / len(scored.outcomes)

@@ -38,6 +38,7 @@ judgement:
   cuts: [0.02, 0.1]
   thresholds: [0.05, 0.2]
   subgroups: [{name: sex, column: sex}, {name: age, column: age_years, edges: [40, 65]}]
+  rules: [{name: two admissions, column: admissions_12m, at_least: 2}]
   smallest_group_events: 20
   alarm_c_statistic: 0.85
   alarm_positive_predictive_value: 0.8

@@ -4,7 +4,7 @@ import pytest
 
 from models.card import load_checklist, write_card
 from models.charts import draw_charts
-from models.design import StudyDesign, load_design
+from models.design import StudyDesign, design_names, load_design
 from models.training import train
 from tests.lib.studies import make_study
 
@@ -55,5 +55,13 @@ def test_design_that_ships_reads_only_defined_features():
 
 
 def test_unknown_design_is_refused():
-    with pytest.raises(ValueError, match="there are: avoidable_admission_12m"):
+    with pytest.raises(ValueError, match="there are: avoidable_admission_12m, death_12m"):
         load_design("absent")
+
+
+@pytest.mark.parametrize("name", design_names())
+def test_every_design_that_ships_loads_and_differs_from_its_parent_only_where_it_says(name):
+    design, parent = load_design(name), load_design("avoidable_admission_12m")
+    assert design.features == parent.features
+    assert design.follow_up.horizon_days == 365
+    assert (design.follow_up.outcome == "avoidable_admissions") == (name == parent.name)

@@ -35,6 +35,8 @@ def test_model_finds_what_was_planted(study, trained):
     scores = model.score(study.features, study.people["person_id"]).join(study.truth, on="person_id")
     assert scores.select(pl.corr("raw_score", "true_risk", method="spearman")).item() > 0.9
     assert not evaluation.alarms
+    benefits = [evaluation.value("net_benefit", group="rule", level=x, cut=0.05) for x in ("model", "two admissions")]
+    assert benefits[0] > benefits[1]
 
 
 def test_comparison_names_every_estimator_and_the_chosen_one(trained):
