@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from data_contracts.registry import HISTORY
 from pipelines.io.identity import make_key, read_people
-from pipelines.io.landing import synthea_practices
+from pipelines.io.landing import synthea_practices, synthea_rows
 from pipelines.io.landing.ingest import IngestReport, ingest
 from pipelines.io.ledger import OUTCOMES, prove, read_ledger
 from pipelines.settings import Settings
@@ -254,6 +254,20 @@ def test_parquet_that_is_none_or_lacks_a_column_is_refused(settings: Settings) -
     (first / "patients.parquet").write_bytes(b"PAR1 but nothing else")
     pl.DataFrame({"ID": ["p1"]}).write_parquet(second / "patients.parquet")
     assert sorted(refusal.source for refusal in ingest(settings).refused) == ["Y90001", "Y90002"]
+
+
+def test_practice_whose_made_up_numbers_meet_anothers_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = ["9990000018", "9990000026"]
+    monkeypatch.setattr(synthea_rows, "made_up_numbers", lambda practice, *, held, needed: numbers[:needed])
+    _land(settings, "Y90001", patients=PATIENTS)
+    _land(settings, "Y90002", patients=PATIENTS)
+    (refusal,) = ingest(settings).refused
+    assert "2 that people of other practices have" in refusal.reason
+    again = PATIENTS.lstrip().replace("Bé", "Bo")
+    _land(settings, "Y90002", patients=again)
+    assert [refusal.source for refusal in ingest(settings).refused] == ["Y90002"]
 
 
 def test_practice_that_is_not_listed_is_refused(settings: Settings) -> None:

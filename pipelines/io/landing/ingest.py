@@ -103,7 +103,7 @@ def _load(store: Store, register: Register, known: list[LandedFile], tell: Progr
         elif not practices.apply(practice_code, moment, files):
             refused.add(practice_code)
     practices.retry()
-    synthea = SyntheaPractices(store, register, places)
+    synthea = SyntheaPractices(store, register, places, others=practices.touched)
     for done, (practice_code, files) in enumerate(made_up, start=len(deliveries) + 1):
         tell(f"made-up practice {practice_code}", done, steps)
         synthea.apply(practice_code, files)

@@ -6,6 +6,7 @@ from itertools import groupby
 import polars as pl
 
 from pipelines.io.history import Change
+from pipelines.io.identity import PEOPLE
 from pipelines.io.landing.emis import Bench, Practice
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
@@ -24,11 +25,15 @@ APPLIED = {"practice_code": pl.String, "icb_code": pl.String, "mappings": pl.Str
 
 @dataclass
 class SyntheaPractices:
-    """The made-up practices of this workspace while their deliveries are applied. ``changes`` are for history."""
+    """The made-up practices of this workspace while their deliveries are applied. ``changes`` are for history.
+
+    ``others`` are practices of other feeds as this ingest leaves them.
+    """
 
     store: Store
     register: Register
     places: Places
+    others: dict[str, Practice] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     touched: dict[str, Practice] = field(default_factory=dict)
 
@@ -58,24 +63,45 @@ class SyntheaPractices:
             con=self.store.con,
             key=self.store.key,
             postcodes=self.places.postcodes,
-            work=self.store.work(FEED, practice.practice_code),
+            work=self.store.work(FEED, practice.practice_code, "delivery" if files else "retried"),
         )
         unused = [file for file in files if file.table in load_feed(FEED).unused_tables]
         records = [count_file(file, bench.work) for file in unused]
         loaded = load_delivery(files, practice=practice, bench=bench)
+        self._check_numbers(loaded.practice)
         self.changes.append(loaded.change)
         self.touched[practice.practice_code] = loaded.practice
         self.register.account(loaded.texts.values(), loaded.outcomes, practice_code=practice.practice_code)
         for file, number in zip(unused, records, strict=True):
             self.register.account_blank(file, number)
 
+    def _check_numbers(self, practice: Practice) -> None:
+        """Refuses made-up NHS numbers that somebody at another practice has: they would become one person."""
+        now = {**self.others, **self.touched}
+        stored = [
+            self.store.read(path, PEOPLE)
+            for path in self.store.switch.finals(self.store.settings.identity / "people")
+        ]
+        held = pl.concat([pl.DataFrame(schema=PEOPLE), *stored])
+        held = held.filter(~pl.col("practice_code").is_in([*now, practice.practice_code]))
+        elsewhere = pl.concat(
+            [held, *(other.people for code, other in now.items() if code != practice.practice_code)]
+        )
+        shared = practice.people.join(elsewhere, on="nhs_number", how="semi").height
+        if shared:
+            raise LandingError(
+                expected="made-up NHS numbers that nobody else has",
+                found=f"{shared} that people of other practices have",
+                where=f"landing/{FEED}/{practice.practice_code}: give the practice another code",
+            )
+
     def retry(self) -> None:
         """Tries held rows again in every practice that was last tried with other mappings."""
         is_old = pl.col("mappings") != mappings_digest()
         for practice_code in self.applied.filter(is_old)["practice_code"]:
-            practice = self._held(practice_code)
-            if practice_code not in self.touched and practice.pending.filter(is_retried()).height:
-                self._load([], practice)
+            is_waiting = self._held(practice_code).pending.filter(is_retried()).height > 0
+            if is_waiting and practice_code not in self.touched:
+                self.apply(practice_code, [])
 
     def write(self) -> None:
         """Writes aside what is now held of the practices that changed."""
