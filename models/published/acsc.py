@@ -10,10 +10,12 @@ from models.published.inputs import Inputs
 from models.published.marking import Finding, joined
 from models.published.registry import RowScore
 
+_DEFINITION = load_definition("acsc")
+
 
 @cache
 def _conditions() -> list[dict[str, str | None]]:
-    return load_table("acsc_conditions").to_dicts()
+    return load_table(_DEFINITION, "acsc_conditions").to_dicts()
 
 
 def _working(inputs: Inputs) -> dict[str, pl.Expr]:
@@ -68,4 +70,4 @@ def _marks(inputs: Inputs) -> list[Finding]:
     return [("diagnosis_codes: a code not ICD-10 in form", pl.col("_diagnoses").str.contains(LIST_FORM).not_())]
 
 
-SCORE = RowScore(definition=load_definition("acsc"), formula=_formula, working=_working, marks=_marks)
+SCORE = RowScore(definition=_DEFINITION, formula=_formula, working=_working, marks=_marks)

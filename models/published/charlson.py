@@ -10,10 +10,12 @@ from models.published.inputs import Inputs, points
 from models.published.marking import Finding, joined
 from models.published.registry import RowScore
 
+_DEFINITION = load_definition("charlson")
+
 
 @cache
 def _table(name: str) -> pl.DataFrame:
-    return load_table(name)
+    return load_table(_DEFINITION, name)
 
 
 def _together(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
@@ -81,7 +83,7 @@ def _marks(inputs: Inputs) -> list[Finding]:
 
 
 SCORE = RowScore(
-    definition=load_definition("charlson"),
+    definition=_DEFINITION,
     formula=_formula,
     together=_together,
     refusals=_refusals,

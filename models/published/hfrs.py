@@ -10,10 +10,12 @@ from models.published.inputs import Inputs, quotient
 from models.published.marking import Finding
 from models.published.registry import RowScore
 
+_DEFINITION = load_definition("hfrs")
+
 
 @cache
 def _tenths() -> dict[str, int]:
-    table = load_table("hfrs_weights")
+    table = load_table(_DEFINITION, "hfrs_weights")
     return {code: int(tenths) for code, tenths in table.select("icd10_code", "weight_tenths").iter_rows()}
 
 
@@ -63,7 +65,7 @@ def _marks(inputs: Inputs) -> list[Finding]:
 
 
 SCORE = RowScore(
-    definition=load_definition("hfrs"),
+    definition=_DEFINITION,
     formula=_formula,
     together=_together,
     refusals=_refusals,

@@ -27,7 +27,7 @@ def check_columns(definition: ScoreDefinition, schema: Mapping[str, pl.DataType]
     absent = [name for name in (key, *_must_exist(definition)) if name not in schema]
     absent += [" or ".join(group) for group in definition.one_of if not set(group) & set(schema)]
     wrong = [
-        f"{column.name} (expected {column.kind}, found {schema[column.name]})"
+        f"{column.name} (expected {column.type_words}, found {schema[column.name]})"
         for column in definition.inputs
         if column.name in schema and not _fits(column, schema[column.name])
     ]
@@ -35,7 +35,8 @@ def check_columns(definition: ScoreDefinition, schema: Mapping[str, pl.DataType]
         problems = [f"columns absent: {', '.join(absent)}"] * bool(absent)
         problems += [f"columns of the wrong type: {', '.join(wrong)}"] * bool(wrong)
         raise ValueError(
-            f"score {definition.name}: {'; '.join(problems)}; the contract is in `score {definition.name} --describe`"
+            f"score {definition.name}: {'; '.join(problems)};"
+            f" see `casefinder score {definition.name} --describe` for the contract"
         )
 
 

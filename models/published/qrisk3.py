@@ -43,6 +43,7 @@ from models.published.marking import Finding
 from models.published.registry import RowScore
 from models.published.risk_equation import RiskEquation
 
+_DEFINITION = load_definition("qrisk3")
 _ESTIMATED = ("bmi", "cholesterol_hdl_ratio", "systolic_bp", "systolic_bp_sd")
 _OUTSIDE_GUIDANCE = (
     "diabetes_type_1",
@@ -54,8 +55,10 @@ _OUTSIDE_GUIDANCE = (
 
 @cache
 def _equation() -> RiskEquation:
-    age = load_definition("qrisk3").input("age_years")
-    return RiskEquation(load_table("qrisk3_coefficients"), range(int(age.at_least or 0), int(age.at_most or 0) + 1))
+    age = _DEFINITION.input("age_years")
+    return RiskEquation(
+        load_table(_DEFINITION, "qrisk3_coefficients"), range(int(age.at_least or 0), int(age.at_most or 0) + 1)
+    )
 
 
 def _working(inputs: Inputs) -> dict[str, pl.Expr]:
@@ -75,4 +78,4 @@ def _marks(inputs: Inputs) -> list[Finding]:
     ]
 
 
-SCORE = RowScore(definition=load_definition("qrisk3"), formula=_formula, working=_working, marks=_marks)
+SCORE = RowScore(definition=_DEFINITION, formula=_formula, working=_working, marks=_marks)

@@ -18,6 +18,7 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 BUILT_IN = (
     "acsc",
     "audit",
+    "cambridge_flags",
     "charlson",
     "efi",
     "hfrs",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -152,7 +152,7 @@ def _whole_keys(batches: Iterator[pl.DataFrame], key: str) -> Iterator[pl.DataFr
 def _write(scored: Iterator[pl.DataFrame], path: Path, definition: ScoreDefinition, key: str) -> tuple[int, int]:
     """Rows written, and how many of them have a reason for having no score."""
     written = without = 0
-    with path.open("wb") as sink:
+    with path.open("wb") as sink, ExitStack() as open_writer:
         writer: pq.ParquetWriter | None = None
         for frame in scored:
             # Few distinct texts in many rows: handed over as codes they are written four times as fast.
@@ -160,13 +160,13 @@ def _write(scored: Iterator[pl.DataFrame], path: Path, definition: ScoreDefiniti
             table = coded.to_arrow(compat_level=pl.CompatLevel.oldest())
             if writer is None:
                 writer = pq.ParquetWriter(sink, table.schema, compression="zstd", store_schema=False)
+                open_writer.enter_context(writer)
                 about = {"score": definition.name, "version": definition.version, "licence": definition.licence}
                 writer.add_key_value_metadata(about)
             writer.write_table(table)
             written += frame.height
             without += frame.height - frame["reason"].null_count()
-        if writer is not None:
-            writer.close()
+        open_writer.close()
         sink.flush()
         os.fsync(sink.fileno())
     return written, without

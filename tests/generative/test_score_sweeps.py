@@ -6,12 +6,17 @@ import random
 import polars as pl
 import pytest
 
-from data_contracts.clinical.scores.definition import ScoreInput, load_table
+from data_contracts.clinical.scores.definition import SCORES, ScoreInput
 from models.published.registry import load_scores
 from tests.lib import reference_scores as reference
 
 TOLERANCE = 1e-9
 STEPS = 60
+
+
+def read_table(name: str) -> pl.DataFrame:
+    """The rows of one table of a score, as text."""
+    return pl.read_csv((SCORES / f"{name}.csv").read_text("utf-8").encode(), infer_schema=False)
 
 
 def values_of(column: ScoreInput) -> list[object]:
@@ -38,7 +43,7 @@ def test_qrisk3_agrees_with_the_plain_equation() -> None:
     score = load_scores()["qrisk3"]
     inputs = [column for column in score.definition.inputs if column.must_exist or column.name == "ethnic_group"]
     people = sweep(inputs, people=300, seed=3)
-    rows = load_table("qrisk3_coefficients").with_columns(pl.all().fill_null("")).to_dicts()
+    rows = read_table("qrisk3_coefficients").with_columns(pl.all().fill_null("")).to_dicts()
     result = score.score(pl.DataFrame(people, infer_schema_length=None), options={"clip": "none"})
     expected = pl.Series([reference.ten_year_risk(rows, person) for person in people])
     assert result["reason"].null_count() == result.height
@@ -56,9 +61,9 @@ def test_clipping_is_the_score_of_the_nearest_allowed_value() -> None:
 @pytest.mark.parametrize("name", ["charlson", "hfrs"])
 def test_diagnosis_scores_agree_for_every_listed_code(name: str) -> None:
     dice = random.Random(11)
-    tables = [load_table("charlson_quan"), load_table("charlson_shmi")]
+    tables = [read_table("charlson_quan"), read_table("charlson_shmi")]
     prefixes = [prefix for table in tables for codes in table["icd10_prefixes"] for prefix in codes.split("|")]
-    prefixes += load_table("hfrs_weights")["icd10_code"].to_list()
+    prefixes += read_table("hfrs_weights")["icd10_code"].to_list()
     codes = [code for prefix in prefixes for code in spellings(prefix)]
     people = [[code] for code in codes] + [dice.choices(codes, k=dice.randint(0, 12)) for _ in range(400)]
     ages = [dice.randint(0, 110) for _ in people]
@@ -84,7 +89,7 @@ def spellings(prefix: str) -> list[str]:
 def test_acsc_agrees_for_every_listed_code_position_method_and_procedure() -> None:
     dice = random.Random(19)
     score = load_scores()["acsc"]
-    table = load_table("acsc_conditions")
+    table = read_table("acsc_conditions")
     codes = [code for prefixes in table["icd10_prefixes"] for code in prefixes.split("|")] + ["D571", "R074", "E109"]
     done = [code for codes in table["excluded_procedure_prefixes"].drop_nulls() for code in codes.split("|")]
     methods = list(score.definition.input("admission_method").codes)

@@ -51,7 +51,7 @@ def test_worked_examples_agree(name: str, tmp_path: Path) -> None:
     if "icd10_codes" in inputs.columns:
         inputs = inputs.with_columns(icd10_code=pl.col("icd10_codes").str.split("|")).explode("icd10_code")
     inputs.write_parquet(tmp_path / "in.parquet")
-    score_file(name, tmp_path / "in.parquet", tmp_path / "out.parquet", batch_rows=7)
+    score_file(name, tmp_path / "in.parquet", tmp_path / "out.parquet", batch_rows=50)
     result = examples.join(pl.read_parquet(tmp_path / "out.parquet"), on=definition.key, validate="1:1")
     assert result.height == examples.height
     for column in definition.outputs:

@@ -19,7 +19,6 @@ _ACCEPTED = {
     "whole": "a whole number (integer column, or decimal column of whole values)",
     "number": "a number (decimal or integer column)",
     "flag": "true or false (boolean column, or integer column of 0 and 1)",
-    "category": "one of the codes below",
     "text": "text",
     "date": "a date",
 }
@@ -73,9 +72,17 @@ class ScoreInput(_Frozen):
             return f"{low} to {high}"
         return f"{low} or more" if low else f"up to {high}" if high else "any"
 
+    @property
+    def type_words(self) -> str:
+        """The type of the column, in words."""
+        if self.kind != "category":
+            return _ACCEPTED[self.kind]
+        whole = isinstance(next(iter(self.codes)), int)
+        return f"one of the codes listed, as {'a whole number' if whole else 'text'}"
+
     def as_text(self) -> str:
         """The column in one paragraph: name, type, unit, range, codes, and what unknown means."""
-        parts = [f"{self.name}: {self.description}. Type: {_ACCEPTED[self.kind]}."]
+        parts = [f"{self.name}: {self.description}. Type: {self.type_words}."]
         if self.unit:
             parts.append(f"Unit: {self.unit}.")
         if not self.codes and self.kind in ("whole", "number"):
@@ -165,6 +172,8 @@ class ScoreDefinition(_Frozen):
     grain: str
     rows: Literal["one_per_key", "many_per_key"] = "one_per_key"
     key: str = "person_id"
+    tables: tuple[str, ...] = ()
+    """CSV files beside the definition that this provenance covers; no other table loads."""
     inputs: tuple[ScoreInput, ...]
     one_of: tuple[tuple[str, ...], ...] = ()
     """Groups of optional columns of which at least one must be there."""
@@ -259,6 +268,12 @@ def load_definition(name: str, folder: Traversable = SCORES) -> ScoreDefinition:
     return ScoreDefinition(**yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8")))
 
 
-def load_table(name: str, folder: Traversable = SCORES) -> pl.DataFrame:
-    """The rows of ``<name>.csv``, every column text, blanks null."""
+def load_table(definition: ScoreDefinition, name: str, folder: Traversable = SCORES) -> pl.DataFrame:
+    """The rows of ``<name>.csv``, every column text, blanks null.
+
+    Raises:
+        ValueError: the definition does not name the table, so nothing says where it comes from.
+    """
+    if name not in definition.tables:
+        raise ValueError(f"score {definition.name}: table {name} has no provenance; name it under tables")
     return pl.read_csv((folder / f"{name}.csv").read_text("utf-8").encode(), infer_schema=False)

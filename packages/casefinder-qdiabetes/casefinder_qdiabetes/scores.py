@@ -61,7 +61,7 @@ def _score(model: str) -> RowScore:
 
 
 def _equation(model: str, definition: ScoreDefinition) -> RiskEquation:
-    rows = load_table("coefficients", _FOLDER).filter(pl.col("model") == model)
+    rows = load_table(definition, "coefficients", _FOLDER).filter(pl.col("model") == model)
     age = definition.input("age_years")
     return RiskEquation(rows, range(int(age.at_least or 0), int(age.at_most or 0) + 1))
 
