@@ -9,6 +9,7 @@ from pathlib import Path
 import openpyxl
 import polars as pl
 import pytest
+import yaml
 from openpyxl.worksheet.worksheet import Worksheet
 
 from data_contracts.actions import load_actions
@@ -17,6 +18,8 @@ from data_contracts.tables.release import RELEASED
 from pipelines.io.identity import IdentityError
 from pipelines.io.releases import verify_release, write_release
 from pipelines.io.releases.canary import find_identifiers
+from pipelines.io.releases.diff import diff_releases
+from pipelines.io.releases.manifest import contract_fingerprint
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError
 from pipelines.io.releases.workbook import RISKY_STARTS, escape_cell
 from pipelines.settings import Settings
@@ -261,6 +264,80 @@ def test_an_older_week_made_again_does_not_move_latest(fresh: Settings) -> None:
     write_release(fresh, later)
     write_release(fresh, AS_OF)
     assert (fresh.releases / "latest").resolve().name.startswith(later.isoformat())
+
+
+def make_real(settings: Settings) -> None:
+    """Takes one number of an ICB out of the range of made-up people; it is no valid NHS number either."""
+    path = settings.identity / "people" / "QRL.parquet"
+    store = pl.read_parquet(path)
+    first = pl.col("nhs_number") == pl.col("nhs_number").min()
+    store.with_columns(nhs_number=pl.when(first).then(pl.lit("0000000001")).otherwise("nhs_number")).write_parquet(
+        path
+    )
+
+
+def approve(settings: Settings, **changes: object) -> None:
+    """Records an approval of every output of QRL, as changed."""
+    approved = {"fingerprint": "", "approved_by": ["Caldicott Guardian", "Senior information risk owner"]}
+    outputs = {
+        name: approved | {"fingerprint": contract_fingerprint(contract)} for name, contract in RELEASED.items()
+    }
+    usual = {"reference": "R1", "valid_from": "2026-04-01", "valid_until": AS_OF.isoformat(), "outputs": outputs}
+    (settings.home / "approvals.yaml").write_text(yaml.safe_dump({"QRL": usual | changes}), encoding="utf-8")
+
+
+def test_real_people_need_an_approval_on_record(fresh: Settings) -> None:
+    make_real(fresh)
+    with pytest.raises(ReleaseRefusedError, match="QRL has no approval"):
+        write_release(fresh, AS_OF)
+    approve(fresh)
+    manifest = json.loads((write_release(fresh, AS_OF) / "manifest.json").read_text("utf-8"))
+    assert manifest["approvals"] == {"QRL": "R1", "QWO": "none: made-up people"}
+
+
+ONE = {"complex_care": {"fingerprint": contract_fingerprint(RELEASED["complex_care"]), "approved_by": ["one", "one"]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"valid_until": "2026-11-15"}, "not on 2026-11-16"),
+        ({"valid_from": "2026-11-17"}, "not on 2026-11-16"),
+        ({"outputs": {}}, "2 people must approve the first use of complex_care"),
+        ({"outputs": ONE}, "2 people must approve the first use of complex_care"),
+        ({"outputs": {"complex_care": {"fingerprint": "old", "approved_by": ["one", "two"]}}}, "complex_care"),
+        ({"valid_for": "ever"}, "cannot be read as approvals"),
+    ],
+    ids=["ended", "not begun", "no output", "one person twice", "older shape", "unknown entry"],
+)
+def test_an_approval_that_does_not_cover_the_release_stops_it(
+    fresh: Settings, changes: dict[str, object], says: str
+) -> None:
+    make_real(fresh)
+    approve(fresh, **changes)
+    with pytest.raises(ReleaseRefusedError, match=says):
+        write_release(fresh, AS_OF)
+    assert not (fresh.releases / "latest").exists()
+
+
+def test_a_diff_tells_who_joined_and_left(fresh: Settings) -> None:
+    first = write_release(fresh, AS_OF).resolve()
+    assert set(diff_releases(first, first)["change"]) == {"same"}
+    path = fresh.tables / AS_OF.isoformat() / "target_lists" / "QRL.parquet"
+    pl.read_parquet(path).filter(pl.col("rank") > 1).write_parquet(path)
+    changed = diff_releases(first, write_release(fresh, AS_OF)).filter(
+        pl.col("path").str.ends_with("target_list.csv")
+    )
+    rows = {path: rest for path, *rest in changed.rows()}
+    assert rows["practices/A81001/target_list.csv"][0] == "same"
+    before, after = rows["practices/B82001/target_list.csv"][1:3]
+    assert rows["practices/B82001/target_list.csv"] == ["changed", before, before - 1, 0, 1]
+    assert after == before - 1
+
+
+def test_only_whole_releases_are_compared(workspace: Settings, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="not a whole release"):
+        diff_releases(tmp_path, workspace.releases / "latest")
 
 
 def page_of(workspace: Settings, practice: str = "A81001") -> openpyxl.Workbook:

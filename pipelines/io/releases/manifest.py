@@ -35,6 +35,8 @@ class ReleaseFacts:
     model_versions: list[str]
     pseudonym_scheme: str
     national_opt_out: str
+    approvals: dict[str, str]
+    """ICB code to the reference of the approval that covers its files."""
     data_until: dict[str, str | None]
     """ICB code to the day of the latest record entered before the as-of date."""
     smallest_group: dict[str, int | None]

@@ -13,6 +13,7 @@ import polars as pl
 from data_contracts.actions import load_actions
 from data_contracts.tables.release import COHORTS, RELEASED
 from pipelines.io.identity import load_key, people_path
+from pipelines.io.releases.approvals import check_approval
 from pipelines.io.releases.files import cohort_files, write_parquet
 from pipelines.io.releases.gate import Allowed, decide_allowed, read_national_answer
 from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_dictionary, describe_file, write_manifest
@@ -101,6 +102,7 @@ class _Writer:
         self.groups: dict[str, int | None] = {}
         self.until: dict[str, str | None] = {}
         self.models: set[str] = set()
+        self.approvals: dict[str, str] = {}
         self.left_out = {"type_1_opt_out": 0, "national_opt_out": 0, "not_registered_at_the_practice_now": 0}
 
     def write(self) -> Path:
@@ -130,6 +132,7 @@ class _Writer:
         return pl.read_parquet(path)
 
     def _read(self, code: str, answer: pl.DataFrame | None) -> _Icb:
+        self.approvals[code] = check_approval(self.settings, icb=code, as_of=self.as_of)
         tables = {name: self._table(name, code) for name in TABLES}
         allowed = decide_allowed(self.settings, tables["people"], answer, icb=code, options=self.options)
         practices = pl.read_parquet(self.settings.history / "practices.parquet").filter(pl.col("icb_code") == code)
@@ -232,6 +235,7 @@ class _Writer:
             model_versions=sorted(self.models),
             pseudonym_scheme=self.options.pseudonym_scheme,
             national_opt_out=self.options.national_opt_out,
+            approvals=self.approvals,
             data_until=self.until,
             smallest_group=self.groups,
             left_out=dict(rounded),
