@@ -165,9 +165,10 @@ def _readings(
         recalled = asks < plan.anchor_day
         rate = np.where(recalled, measure["per_year_with"], measure["per_year"]) * (0.4 + 0.6 * people.engagement)
         begin = np.maximum(whole.first, people.birth_day + measure["age_from"] * YEAR)
-        person, day = happenings(rate, Span(begin, whole.last), draw)
         level = _level(world, plan, people, onsets, measure["measure"], measure["mean"], draw)
         level = level + draw.standard_normal(people.count) * measure["person_sd"]
+        rate = rate * np.where(level > measure["raised_above"], measure["raised_factor"], 1.0)
+        person, day = happenings(rate, Span(begin, whole.last), draw)
         value = level[person] + draw.standard_normal(len(person)) * measure["reading_sd"]
         value = np.round(np.clip(value, measure["low"], measure["high"]), measure["decimals"])
         unit = UNITS.index(measure["unit"])

@@ -58,7 +58,8 @@ class People:
 
 def made_per_practice(world: World, plan: Plan) -> Ints:
     """How many people are made for each practice so that its list, less deaths and leavers, comes out."""
-    inflation = 1 / (_survival(world)[1] * (1 - world.number("registration.leavers_share")))
+    survival = _survival_of(str(world.scalars["version"]))[1]
+    inflation = 1 / (survival * (1 - world.number("registration.leavers_share")))
     return np.maximum(1, np.round(plan.practices["list_size"].to_numpy() * inflation)).astype(np.int64)
 
 
@@ -119,63 +120,63 @@ def _areas(plan: Plan, practice: Ints, draw: np.random.Generator) -> Ints:
 
 
 @cache
-def _age_cells(world_source: str) -> tuple[Floats, Floats, Floats]:
-    """Ages, the chance of being male at each, and for each deprivation tenth the running share up to each age."""
-    del world_source
+def _age_cells(version: str) -> tuple[Floats, Floats]:
+    """For each cell of sex (men after women) and age: the age; and by deprivation tenth the running share."""
+    del version
     world = load_world()
-    ages, share, male = _single_years(world)
-    survival = _survival(world)[0]
-    tilt = world.number("places.older_in_better_off")
-    lean = np.outer((np.arange(10) - 4.5) / 4.5, np.clip((ages - 40) / 25, -1.2, 1.6)) * tilt * 4.5
+    ages, share = _single_years(world)
+    survival, _ = _survival_of(str(world.scalars["version"]))
+    tilt, level = world.number("places.older_in_better_off"), world.number("places.older_levels_off_at")
+    lean = np.outer(np.minimum(np.arange(10) - 4.5, level) * tilt, np.clip((ages - 40) / 25, -1.2, 1.6))
     cells = np.exp(lean) * share
     for _ in range(30):
         cells = cells / cells.sum(axis=1, keepdims=True)
         cells = cells * (share / cells.mean(axis=0))
     cells = cells / survival
-    return ages, male, np.cumsum(cells / cells.sum(axis=1, keepdims=True), axis=1)
+    return ages, np.cumsum(cells / cells.sum(axis=1, keepdims=True), axis=1)
 
 
-def _single_years(world: World) -> tuple[Floats, Floats, Floats]:
-    """Whole years of age, the share of people at each, the share of them male."""
+def _single_years(world: World) -> tuple[Floats, Floats]:
+    """For each cell of sex and age: the age in whole years, and the people asked for there per person listed."""
     bands = world.tables["age_sex"].to_dicts()
-    ages, share, male = [], [], []
+    ages, share, female = [], [], []
     for band in bands:
         years = np.arange(band["age_from"], band["age_to"] + 1)
-        weight = np.exp(-0.24 * (years - 90)) if band["age_from"] >= 90 else np.linspace(1.0, 1.0, len(years))
+        fall = world.number("people.fall_a_year_after_90") if band["age_from"] >= 90 else 0.0
+        weight = np.exp(-fall * (years - band["age_from"]))
         ages.append(years)
-        share.append(band["percent"] * weight / weight.sum())
-        male.append(np.full(len(years), 1 - band["percent_female"] / 100))
-    total = np.concatenate(share)
-    return np.concatenate(ages).astype(np.float64), total / total.sum(), np.concatenate(male)
+        share.append(band["asked_percent"] * weight / weight.sum())
+        female.append(np.full(len(years), band["asked_percent_female"] / 100))
+    total, women = np.concatenate(share), np.concatenate(female)
+    cells = np.concatenate([total * women, total * (1 - women)])
+    return np.tile(np.concatenate(ages).astype(np.float64), 2), cells / 100
 
 
 @cache
-def _survival_of(world_source: str) -> tuple[Floats, float]:
-    """For each year of age the chance of living through the made years, and the share of those made who do."""
-    del world_source
+def _survival_of(version: str) -> tuple[Floats, float]:
+    """For each cell the chance of living through the made years, and the share of those made who do."""
+    del version
     world = load_world()
-    ages, share, _ = _single_years(world)
+    ages, share = _single_years(world)
     years = np.minimum(world.number("time.years_before"), ages + 0.5)
     slope = world.number("death.all_per_year_of_age")
-    at = np.exp(world.number("death.all_log_rate_at_60") + slope * (ages + 0.5 - 60))
-    survival = np.exp(-at * (1 - np.exp(-slope * years)) / slope)
+    is_male = np.arange(len(ages)) >= len(ages) // 2
+    log_rate = world.number("death.all_log_rate_at_60") + slope * (ages + 0.5 - 60)
+    log_rate = log_rate + world.number("death.all_male") * (is_male - 0.5)
+    survival = np.exp(-np.exp(log_rate) * (1 - np.exp(-slope * years)) / slope)
     return survival, float(1 / (share / survival).sum())
-
-
-def _survival(world: World) -> tuple[Floats, float]:
-    return _survival_of(str(world.scalars["version"]))
 
 
 def _ages(world: World, tenth: Small, draw: np.random.Generator) -> tuple[Floats, Flags]:
     """Age at the anchor if still alive then, and sex, by deprivation tenth."""
-    ages, male, running = _age_cells(str(world.scalars["version"]))
+    ages, running = _age_cells(str(world.scalars["version"]))
     place = draw.random(len(tenth))
     cell = np.empty(len(tenth), dtype=np.int64)
     for row in range(10):
         asked = tenth == row + 1
         cell[asked] = np.searchsorted(running[row], place[asked])
     cell = np.minimum(cell, len(ages) - 1)
-    return ages[cell] + draw.random(len(tenth)), draw.random(len(tenth)) < male[cell]
+    return ages[cell] + draw.random(len(tenth)), cell >= len(ages) // 2
 
 
 def _choice(weights: Floats, count: int, draw: np.random.Generator) -> Small:

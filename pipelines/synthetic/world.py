@@ -105,14 +105,16 @@ def read_table(name: str) -> pl.DataFrame:
 
 def _solve(table: pl.DataFrame, age_sex: pl.DataFrame) -> ConditionShape:
     """Condition shapes with the level of each solved against its published share."""
-    column = {name: table[name].cast(pl.Float64).to_numpy() for name in table.columns[5:12] if name != "source"}
+    column = {
+        name: table[name].cast(pl.Float64).to_numpy()
+        for name in ("midpoint", "scale", "male", "deprivation", "frailty", "sensitivity")
+    }
     shape = ConditionShape(
         names=tuple(table["condition"]),
         is_rising=(table["shape"] == "rising").to_numpy(),
         effects=table.select("log_emergency", "log_avoidable", "log_death").to_numpy().astype(np.float64),
         level=np.zeros(table.height),
-        midpoint=table["midpoint"].cast(pl.Float64).to_numpy(),
-        **{name: column[name] for name in ("scale", "male", "deprivation", "frailty", "sensitivity")},
+        **column,
     )
     grid = _reference_people(age_sex)
     levels = [_level(shape, row, published, grid) for row, published in enumerate(table.iter_rows(named=True))]
@@ -140,7 +142,7 @@ def _level(shape: ConditionShape, row: int, published: dict[str, Any], grid: dic
     person = {name: values[asked] for name, values in grid.items()}
     lean = shape.male[row] * person["male"] + shape.deprivation[row] * person["z"] + shape.frailty[row] * person["u"]
     time = (person["age"] - shape.midpoint[row]) / shape.scale[row]
-    target = published["published_percent"] / 100 / shape.sensitivity[row]
+    target = published["asked_percent"] / 100 / shape.sensitivity[row]
     low, high = -12.0, 6.0
     for _ in range(32):
         middle = (low + high) / 2
