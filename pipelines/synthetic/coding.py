@@ -7,7 +7,7 @@ from importlib.resources import files
 import numpy as np
 import polars as pl
 
-from data_contracts.codelists import codes_of, load_codelists
+from data_contracts.codelists import CODELISTS, load_provenance
 from pipelines.synthetic.world import Ints, World, read_table
 
 FALL_OFF = 0.35
@@ -21,6 +21,7 @@ class Coding:
     concept_ids: Ints
     terms: list[str]
     is_medicine: list[bool]
+    units: list[str | None]
     codelists: dict[str, tuple[int, int]]
 
     def draw(self, codelist: str, count: int, draw: np.random.Generator) -> Ints:
@@ -46,12 +47,10 @@ def load_coding() -> Coding:
     ids: list[int] = []
     terms: list[str] = []
     runs: dict[str, tuple[int, int]] = {}
-    words = dict(load_codelists().select("concept_id", "term").iter_rows())
-    for codelist in sorted(set(load_codelists()["codelist"])):
-        found = codes_of(codelist)
-        runs[codelist] = (len(ids), len(found))
-        ids.extend(found)
-        terms.extend(words[code] for code in found)
+    for (codelist,), rows in _codelists().group_by("codelist", maintain_order=True):
+        runs[str(codelist)] = (len(ids), rows.height)
+        ids.extend(rows["code"].to_list())
+        terms.extend(rows["term"].to_list())
     for (group,), rows in _ethnic_groups().group_by("ethnic_group", maintain_order=True):
         runs[f"ethnic group {group}"] = (len(ids), rows.height)
         ids.extend(rows["code"].to_list())
@@ -61,7 +60,24 @@ def load_coding() -> Coding:
         row for name, (first, number) in runs.items() if name in medicines for row in range(first, first + number)
     ]
     flags = np.isin(np.arange(len(ids)), drug).tolist()
-    return Coding(concept_ids=np.array(ids, dtype=np.int64), terms=terms, is_medicine=flags, codelists=runs)
+    return Coding(np.array(ids, dtype=np.int64), terms, flags, _units(runs, len(ids)), runs)
+
+
+def _units(runs: dict[str, tuple[int, int]], count: int) -> list[str | None]:
+    """The unit of every code, None where values have none; a pressure is measured under two codelists."""
+    units: list[str | None] = [None] * count
+    for measure, unit in read_table("measures").select("measure", "unit").iter_rows():
+        for name in ["systolic_bp", "diastolic_bp"] if measure == "blood_pressure" else [measure]:
+            first, number = runs[name]
+            units[first : first + number] = [unit] * number
+    return units
+
+
+def _codelists() -> pl.DataFrame:
+    """One row per codelist and code, in the files' order: the first code of a list is the one most used."""
+    schema = {"codelist": pl.String, "code": pl.Int64, "term": pl.String}
+    files_in_use = [CODELISTS / entry.file for entry in load_provenance()]
+    return pl.concat([pl.read_csv(file.read_text("utf-8").encode(), schema=schema) for file in files_in_use])
 
 
 def ethnic_code_rows(world: World, coding: Coding, group: Ints, draw: np.random.Generator) -> Ints:

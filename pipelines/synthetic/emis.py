@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 
 from data_contracts.tables.history import CONTACT_KINDS
-from pipelines.synthetic.gp_records import UNITS, Entries
-from pipelines.synthetic.history import known
+from pipelines.synthetic.gp_records import NO_VALUE, Entries
 from pipelines.synthetic.identifiers import guids, nhs_numbers, postcodes
 from pipelines.synthetic.population import Memberships, Population, at_practices, memberships
 from pipelines.synthetic.world import NEVER, Ints, World, read_table, stream
@@ -147,8 +146,7 @@ def _code_ids(population: Population) -> pl.Series:
 
 def _observations(population: Population, members: Memberships) -> dict[str, pl.DataFrame]:
     """CareRecord_Observation, blood pressures as children of one reading in either order; problems beside it."""
-    found = population.events.take(known(population.events, population.plan.anchor_day))
-    record, found = at_practices(population, members, found)
+    record, found = at_practices(population, members, population.events)
     frame = _entry_frame(population, members, record, found, "observation")
     draw = stream(population.plan.seed, population.chunk.number, "undated")
     undated = draw.random(len(record)) < population.world.number("recording.undated")
@@ -157,7 +155,9 @@ def _observations(population: Population, members: Memberships) -> dict[str, pl.
         EffectiveDatePrecision=pl.when(pl.Series(undated)).then(pl.lit("U")).otherwise(pl.lit("YMD")),
         ObservationGuid=pl.col("guid"),
         Value=pl.Series(found.value).fill_nan(None).cast(pl.Float64).round(1).cast(pl.String).str.strip_suffix(".0"),
-        NumericUnit=pl.Series(list(UNITS)).gather(pl.Series(found.unit)),
+        NumericUnit=pl.Series(population.coding.units)
+        .gather(found.code.astype(np.int64))
+        .set(pl.Series(found.tenths == NO_VALUE), None),
         ObservationType=pl.when(pl.Series(~np.isnan(found.value)))
         .then(pl.lit("Value"))
         .otherwise(pl.lit("Observation")),
@@ -239,8 +239,7 @@ def _entry_frame(
 
 def _medicines(population: Population, members: Memberships) -> dict[str, pl.DataFrame]:
     """Prescribing_DrugRecord, one per patient and product, and Prescribing_IssueRecord, one per issue."""
-    found = population.medications.take(known(population.medications, population.plan.anchor_day))
-    record, found = at_practices(population, members, found)
+    record, found = at_practices(population, members, population.medications)
     issues = _entry_frame(population, members, record, found, "issue").with_columns(
         IssueRecordGuid=pl.col("guid"),
         Dosage=pl.lit("As directed"),

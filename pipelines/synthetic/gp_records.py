@@ -14,21 +14,23 @@ from pipelines.synthetic.people import People
 from pipelines.synthetic.places import Plan
 from pipelines.synthetic.world import YEAR, Flags, Floats, Ints, World, stream
 
+NO_VALUE = -1
+
 
 @dataclass(frozen=True)
 class Entries:
-    """One entry of each array a coded entry; ``code`` is a row of Coding.concept_ids, value NaN if none."""
+    """One entry of each array a coded entry; ``code`` is a row of Coding.concept_ids, ``tenths`` the value."""
 
     person: NDArray[np.int32]
     day: NDArray[np.int32]
     delay: NDArray[np.int16]
     code: NDArray[np.int16]
-    value: NDArray[np.float32]
-    unit: NDArray[np.int8]
+    tenths: NDArray[np.int16]
 
-    def take(self, rows: Ints | Flags) -> "Entries":
-        """The entries of these rows."""
-        return Entries(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+    @property
+    def value(self) -> Floats:
+        """Values; NaN where there is none."""
+        return np.where(self.tenths == NO_VALUE, np.nan, self.tenths / 10.0)
 
 
 @dataclass(frozen=True)
@@ -44,22 +46,13 @@ class Span:
         return np.maximum(self.last - self.first, 0.0) / YEAR
 
 
-UNITS: tuple[str | None, ...] = (None, "kg/m2", "mmHg", "mmol/mol", "mmol/L", "mL/min/1.73m2", "g/L", "{score}")
-
-
 def joined(parts: list[Entries]) -> Entries:
     """All entries, one after another."""
     return Entries(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Entries)})
 
 
 def entries(
-    person: Ints,
-    day: Floats | Ints,
-    code: Ints | int,
-    *,
-    value: Floats | None = None,
-    unit: int = 0,
-    delay: Floats | Ints | int = 0,
+    person: Ints, day: Floats | Ints, code: Ints | int, *, value: Floats | None = None, delay: Ints | int = 0
 ) -> Entries:
     """Coded entries from their parts."""
     count = len(person)
@@ -68,8 +61,7 @@ def entries(
         day=np.asarray(day).astype(np.int32),
         delay=np.broadcast_to(np.asarray(delay), count).astype(np.int16),
         code=np.broadcast_to(np.asarray(code), count).astype(np.int16),
-        value=np.full(count, np.nan, dtype=np.float32) if value is None else value.astype(np.float32),
-        unit=np.full(count, unit, dtype=np.int8),
+        tenths=np.full(count, NO_VALUE, np.int16) if value is None else np.rint(value * 10).astype(np.int16),
     )
 
 
@@ -119,7 +111,7 @@ def late(world: World, count: int, draw: np.random.Generator) -> Ints:
     """Days from event to entry: mostly none, for some many."""
     is_late = draw.random(count) < world.number("recording.late_entry")
     days = 1 + draw.standard_exponential(count) * world.number("recording.late_entry_days")
-    return np.where(is_late, np.minimum(days, 700), 0).astype(np.int64)
+    return np.where(is_late, np.minimum(days, world.number("recording.latest_entry_days")), 0).astype(np.int64)
 
 
 def _smoking(world: World, people: People, whole: Span, coding: Coding, draw: np.random.Generator) -> list[Entries]:
@@ -171,14 +163,13 @@ def _readings(
         person, day = happenings(rate, Span(begin, whole.last), draw)
         value = level[person] + draw.standard_normal(len(person)) * measure["reading_sd"]
         value = np.round(np.clip(value, measure["low"], measure["high"]), measure["decimals"])
-        unit = UNITS.index(measure["unit"])
         if measure["measure"] == "blood_pressure":
-            found.append(entries(person, day, coding.first("systolic_bp"), value=value, unit=unit))
+            found.append(entries(person, day, coding.first("systolic_bp"), value=value))
             below = np.round(np.clip(0.45 * value + 22 + draw.standard_normal(len(person)) * 6, 40, value - 10))
-            found.append(entries(person, day, coding.first("diastolic_bp"), value=below, unit=unit))
+            found.append(entries(person, day, coding.first("diastolic_bp"), value=below))
         else:
             code = coding.draw(measure["measure"], len(person), draw)
-            found.append(entries(person, day, code, value=value, unit=unit))
+            found.append(entries(person, day, code, value=value))
     return found
 
 

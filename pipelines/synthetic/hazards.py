@@ -44,10 +44,7 @@ def hazards_given(world: World, plan: Plan, people: People, effects: Floats, fra
 
 def _weigh(world: World, present: Flags) -> Floats:
     """Effects on the logs of emergency, avoidable and death rates, summed over the conditions present."""
-    effects = np.zeros((len(present), 3))
-    for row, weights in enumerate(world.conditions.effects):
-        effects += present[:, row, None] * weights
-    return effects
+    return np.asarray(present.astype(np.float32) @ world.conditions.effects.astype(np.float32)).astype(np.float64)
 
 
 def _base(world: World, people: People, age: Floats) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from data_contracts.tables.history import CONTACT_KINDS
 from pipelines.synthetic.diagnoses import spell_codes
-from pipelines.synthetic.gp_records import UNITS, Entries
+from pipelines.synthetic.gp_records import NO_VALUE, Entries
 from pipelines.synthetic.places import Plan
 from pipelines.synthetic.population import Memberships, Population, at_practices, memberships
 from pipelines.synthetic.world import NEVER, Days, Flags, Ints, stream
@@ -77,14 +77,8 @@ def _registrations(population: Population, members: Memberships) -> pa.Table:
     return _numbered(columns, members.count)
 
 
-def known(found: Entries, anchor: int) -> Flags:
-    """True for entries made before the anchor."""
-    return found.day.astype(np.int64) + found.delay < anchor
-
-
 def _events(population: Population, members: Memberships) -> pa.Table:
-    found = population.events.take(known(population.events, population.plan.anchor_day))
-    record, found = at_practices(population, members, found)
+    record, found = at_practices(population, members, population.events)
     draw = stream(population.plan.seed, population.chunk.number, "undated")
     undated = draw.random(len(record)) < population.world.number("recording.undated")
     columns = {
@@ -93,22 +87,29 @@ def _events(population: Population, members: Memberships) -> pa.Table:
         "event_date": _days(found.day, undated),
         "entered_date": _days(found.day + found.delay.astype(np.int32)),
         "concept_id": pa.array(population.coding.concept_ids[found.code]),
-        "value": pa.array(found.value.astype(np.float64).round(1), mask=np.isnan(found.value)),
-        "unit": _coded(found.unit, list(UNITS)),
+        "value": pa.array(found.value, from_pandas=True),
+        "unit": _unit(population, found),
     }
     return _numbered(columns, len(record))
 
 
+def _unit(population: Population, found: Entries) -> pa.Array:
+    """The unit of each value."""
+    units = population.coding.units
+    words = sorted({unit for unit in units if unit})
+    place = np.array([words.index(unit) + 1 if unit else 0 for unit in units])
+    return _coded(np.where(found.tenths == NO_VALUE, 0, place[found.code]), [None, *words])
+
+
 def _medications(population: Population, members: Memberships) -> pa.Table:
-    found = population.medications.take(known(population.medications, population.plan.anchor_day))
-    record, found = at_practices(population, members, found)
+    record, found = at_practices(population, members, population.medications)
     columns = {
         "practice_code": _practice(population, members.practice[record]),
         "person_id": pa.array(population.people.person_id[members.person[record]]),
         "issued_date": _days(found.day),
         "entered_date": _days(found.day),
         "product_id": pa.array(population.coding.concept_ids[found.code]),
-        "quantity": pa.array(found.value.astype(np.float64)),
+        "quantity": pa.array(found.value),
     }
     return _numbered(columns, len(record))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.synthetic.admissions import Lives, live
 from pipelines.synthetic.coding import Coding, load_coding
@@ -92,6 +93,10 @@ def memberships(population: Population) -> Memberships:
     person, practice, start, end = (np.concatenate([part[place] for part in parts]) for place in range(4))
     sort = np.concatenate([np.full(len(part[0]), part[4]) for part in parts])
     end = np.where(end < anchor, end, NEVER).astype(np.int32)
+    if len(person) >= 1 << 18:
+        raise ValueError(
+            f"one chunk has {len(person):,} records and can hold {1 << 18:,}; lower places.people_per_chunk"
+        )
     order = np.lexsort((sort, start, people.person_id[person], practice))
     whole = Memberships(person, practice, start.astype(np.int32), end, sort == 2, sort == 1)
     return Memberships(**{field.name: getattr(whole, field.name)[order] for field in fields(Memberships)})
@@ -100,21 +105,52 @@ def memberships(population: Population) -> Memberships:
 def at_practices(population: Population, members: Memberships, found: Entries) -> tuple[Ints, Entries]:
     """The entries each record holds, in order of record, day and code: the row of ``members`` and the entry.
 
-    The current record holds a person's whole history, as record transfer leaves it; the record at an earlier
-    practice holds what was written there or before, up to the day the person left.
+    Only what was entered before the anchor. The current record holds a person's whole history, as record
+    transfer leaves it; the record at an earlier practice holds what was entered before the person left.
+    Each entry is packed into one number, since sorting numbers is far quicker than sorting rows.
     """
-    main = np.full(population.people.count, -1, dtype=np.int64)
+    entered = found.day + found.delay
+    low = _packed(found)
     regular = ~members.is_former & ~members.is_temporary
-    main[members.person[regular]] = np.flatnonzero(regular)
-    record = main[found.person]
-    held = np.flatnonzero(record >= 0)
-    former = np.full(population.people.count, -1, dtype=np.int64)
-    former[members.person[members.is_former]] = np.flatnonzero(members.is_former)
-    earlier = former[found.person]
-    left = members.deregistered_day[earlier]
-    copied = np.flatnonzero((earlier >= 0) & (found.day.astype(np.int64) + found.delay < left))
-    rows = np.concatenate([held, copied])
-    record = np.concatenate([record[held], earlier[copied]])
-    key = (record << 40) | ((found.day[rows].astype(np.int64) + 70_000) << 16) | found.code[rows].astype(np.int64)
-    order = np.argsort(key, kind="stable")
-    return record[order], found.take(rows[order])
+    record = _record_of(population, members, regular)[found.person]
+    held = (record >= 0) & (entered < population.plan.anchor_day)
+    earlier = _record_of(population, members, members.is_former)[found.person]
+    copied = np.flatnonzero(earlier >= 0)
+    copied = copied[entered[copied] < members.deregistered_day[earlier[copied]]]
+    keys = np.concatenate(
+        [
+            low[held] | (record[held].astype(np.uint64) << _RECORD),
+            low[copied] | (earlier[copied].astype(np.uint64) << _RECORD),
+        ]
+    )
+    keys.sort()
+    return (keys >> _RECORD).astype(np.int64), _unpacked(keys)
+
+
+_DAY_ZERO = 30_000
+_RECORD, _DAY, _CODE, _TENTHS = (np.uint64(bits) for bits in (46, 30, 20, 8))
+
+
+def _record_of(population: Population, members: Memberships, asked: Flags) -> Ints:
+    """Each person's row of ``members`` among those asked for, -1 if none."""
+    rows = np.full(population.people.count, -1, dtype=np.int64)
+    rows[members.person[asked]] = np.flatnonzero(asked)
+    return rows
+
+
+def _packed(found: Entries) -> NDArray[np.uint64]:
+    """Day, code, value and delay in the low 46 bits of one number."""
+    day = (found.day.astype(np.int64) + _DAY_ZERO).astype(np.uint64) << _DAY
+    code = found.code.astype(np.uint64) << _CODE
+    return np.asarray(day | code | ((found.tenths + 1).astype(np.uint64) << _TENTHS) | found.delay.astype(np.uint64))
+
+
+def _unpacked(keys: NDArray[np.uint64]) -> Entries:
+    """The entries that were packed, the record left out: ``person`` is the row of the record."""
+    return Entries(
+        person=(keys >> _RECORD).astype(np.int32),
+        day=((keys >> _DAY) & np.uint64(0xFFFF)).astype(np.int32) - np.int32(_DAY_ZERO),
+        delay=(keys & np.uint64(0xFF)).astype(np.int16),
+        code=((keys >> _CODE) & np.uint64(0x3FF)).astype(np.int16),
+        tenths=((keys >> _TENTHS) & np.uint64(0xFFF)).astype(np.int16) - np.int16(1),
+    )
