@@ -1,6 +1,7 @@
 """Writes made-up people straight to history: Parquet in the project's own contracts, no identifiers."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -195,15 +196,29 @@ def _attendances(population: Population) -> pa.Table:
 
 @dataclass
 class HistoryFiles:
-    """The open Parquet files of one ICB, to which chunks are added in order."""
+    """The open Parquet files of one ICB, to which chunks are added in order.
+
+    A second thread writes one table while the next is made; no more than one waits.
+    """
 
     folder: Path
     icb_code: str
     writers: dict[str, pq.ParquetWriter] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+    waiting: Future[None] | None = None
 
     def add(self, name: str, table: pa.Table) -> None:
         """Append one chunk's rows, record ids running on."""
+        self._wait()
+        self.waiting = self.pool.submit(self._write, name, table)
+
+    def _wait(self) -> None:
+        """Let the table that waits be written, and rise with its error if it has one."""
+        if self.waiting is not None:
+            self.waiting.result()
+
+    def _write(self, name: str, table: pa.Table) -> None:
         first = self.rows.get(name, 0)
         moved = pa.array(np.arange(first, first + len(table), dtype=np.int64))
         table = table.set_column(table.num_columns - 1, "record_id", moved)
@@ -212,6 +227,8 @@ class HistoryFiles:
 
     def close(self) -> None:
         """Finish every file and make it visible by a rename."""
+        self._wait()
+        self.pool.shutdown()
         for name, writer in self.writers.items():
             writer.close()
             self._aside(name).replace(self.folder / name / f"{self.icb_code}.parquet")

@@ -221,10 +221,11 @@ def _registrations(
     rate = np.where(
         young, world.number("registration.moves_per_year_young"), world.number("registration.moves_per_year_other")
     )
-    leaves = draw.random(count) < world.number("registration.leavers_share")
-    left_day = np.where(leaves, anchor - draw.random(count) * world.number("time.leaver_years") * YEAR, NEVER)
-    end = np.minimum(left_day, anchor)
     born = birth_day + 1 + np.floor(draw.random(count) * world.number("registration.newborn_days"))
+    out = anchor - draw.random(count) * world.number("time.leaver_years") * YEAR
+    leaves = (draw.random(count) < world.number("registration.leavers_share")) & (out > born + 1)
+    left_day = np.where(leaves, out, NEVER)
+    end = np.minimum(left_day, anchor)
     joined = end - draw.standard_exponential(count) / rate * YEAR
     registered_day = np.minimum(np.maximum(joined, born), end - 1)
     earlier = np.maximum(born, registered_day - draw.standard_exponential(count) / rate * YEAR)

@@ -56,7 +56,9 @@ def observable_risk(population: Population, as_of: dt.date) -> Risks:
     record = _Record.read(population, day)
     chance, effects = _condition_evidence(population, day, nodes)
     chance += (
-        np.log(prior) + _admission_evidence(population, record, nodes) + _contact_evidence(population, record, nodes)
+        np.log(prior)
+        + _admission_evidence(population, record, nodes)
+        + _contact_evidence(population, record, nodes, day)
     )
     weight = np.exp(chance - chance.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
@@ -255,10 +257,10 @@ def _recorded_effects(population: Population, world: World) -> Floats:
     return effects
 
 
-def _contact_evidence(population: Population, record: _Record, nodes: Floats) -> Floats:
+def _contact_evidence(population: Population, record: _Record, nodes: Floats, day: int) -> Floats:
     """Log chance of the year's contacts at each frailty: negative binomial, engagement averaged out."""
     world = population.world
-    recorded = (population.onsets.recorded_day < population.plan.anchor_day).sum(axis=1)
+    recorded = (population.onsets.recorded_day < day).sum(axis=1)
     rate = contact_rate(world, population.plan, population.people, recorded) * record.contact_exposure
     shape = world.number("contacts.engagement_shape")
     expected = rate[:, None] * np.exp(world.number("contacts.frailty") * nodes)
