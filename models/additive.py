@@ -1,5 +1,6 @@
 """The model that is served: a table of points per feature, whose sum is the score. Nothing is fitted here."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -175,6 +176,14 @@ class AdditiveModel(Frozen):
             pl.concat_str(pl.all(), separator="|", ignore_nulls=True)
         )
         return joined.to_series().replace("", None)
+
+
+def sealed(model: AdditiveModel) -> AdditiveModel:
+    """The model with the version that its study, index date and content give it."""
+    body = model.model_copy(update={"version": ""}).model_dump_json()
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    design = model.design
+    return model.model_copy(update={"version": f"{design.name}_{design.index_date:%Y%m%d}_{digest[:8]}"})
 
 
 def columns_named(columns: Sequence[pl.Series]) -> dict[str, pl.Series]:

@@ -165,7 +165,7 @@ def _how(model: AdditiveModel, evaluation: Evaluation) -> str:
         "curve through it, fitted on people in practices the fit had not seen. Rare outcomes are not "
         "resampled. The file "
         "of the model holds tables of numbers and no code.\n\nThe simplest estimator was chosen whose cross-fitted "
-        f"C-statistic lies within {choice.c_statistic_within} of the best, with "
+        f"C-statistic lies within {choice.c_statistic_within} of that of the best, with "
         f"{choice.average_precision_share:.0%} of "
         f"its average precision: **{_words(model.estimator)}**.\n\n"
         + _table(("Estimator, simplest first", "C-statistic", "Average precision"), rows)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from models.additive import AdditiveModel, PointsTable
+from models.additive import AdditiveModel, PointsTable, sealed
 from models.calibration import fit_calibration
 from models.design import Estimator, Feature, StudyDesign
 from models.estimators import CAMBRIDGE, Fitted, Parts, Sample, fit, inputs_of
@@ -155,15 +155,14 @@ def compare(design: StudyDesign, sample: Sample, fold: npt.NDArray[np.int64]) ->
 
 
 def choose(design: StudyDesign, comparisons: list[Comparison]) -> Comparison:
-    """The first (simplest) that can be served and is as good as the design's rule asks, beside the best of them."""
-    served = [c for c in comparisons if c.estimator.name != "full_boosting"]
-    best_c = max(c.c_statistic for c in served)
-    best_precision = max(c.average_precision for c in served)
+    """The first (simplest) that can be served and is as good as the best, the one with most average precision."""
+    served = [each for each in comparisons if each.estimator.name != "full_boosting"]
+    best = max(served, key=lambda each: each.average_precision)
     return next(
-        c
-        for c in served
-        if c.c_statistic >= best_c - design.choice.c_statistic_within
-        and c.average_precision >= best_precision * design.choice.average_precision_share
+        each
+        for each in served
+        if each.c_statistic >= best.c_statistic - design.choice.c_statistic_within
+        and each.average_precision >= best.average_precision * design.choice.average_precision_share
     )
 
 
@@ -184,8 +183,7 @@ def finish(design: StudyDesign, chosen: Comparison, sample: Sample) -> AdditiveM
         tables=_tables(narrowed, parts),
         calibration=calibration,
     )
-    digest = hashlib.sha256(model.model_dump_json().encode()).hexdigest()
-    return model.model_copy(update={"version": f"{design.name}_{design.index_date:%Y%m%d}_{digest[:8]}"})
+    return sealed(model)
 
 
 def fit_quietly(estimator: Estimator, sample: Sample, *, seed: int) -> Fitted:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -9,7 +10,7 @@ from data_contracts.tables.weekly import RiskScores
 from models.additive import AdditiveModel
 from models.evaluation import Evaluation
 from models.scoring import leave_unscored, score_people
-from models.training import hold_out, label, train
+from models.training import Comparison, choose, hold_out, label, train
 from tests.lib.studies import Study, make_design, make_study
 
 
@@ -77,6 +78,24 @@ def test_comparison_on_fewer_people_still_trains_on_all(study, trained):
     model, evaluation = train(design, study.features, study.people, study.admissions, study.cambridge)
     assert model.trained_people == trained[0].trained_people
     assert evaluation.value("c_statistic") == pytest.approx(trained[1].value("c_statistic"), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("figures", "chosen"),
+    [
+        ([(0.70, 0.10), (0.80, 0.20), (0.801, 0.202)], 1),
+        ([(0.70, 0.10), (0.79, 0.20), (0.80, 0.20)], 1),
+        ([(0.80, 0.10), (0.77, 0.20)], 1),
+        ([(0.80, 0.199), (0.80, 0.20)], 0),
+        ([(0.78, 0.20), (0.80, 0.25)], 1),
+    ],
+    ids=["as good", "equal precision, first best", "ranks differ", "simplest", "clearly better"],
+)
+def test_the_simplest_as_good_as_the_best_is_chosen(figures, chosen):
+    design = make_design()
+    estimators = design.estimators[: len(figures)]
+    compared = [Comparison(e, np.empty(0), c, p) for e, (c, p) in zip(estimators, figures, strict=True)]
+    assert choose(design, compared) is compared[chosen]
 
 
 def test_empty_outcome_is_refused(study):
