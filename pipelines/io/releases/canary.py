@@ -4,13 +4,18 @@ import base64
 import gzip
 import hashlib
 import io
+import json
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+_START = 4
+HASHES = ("md5", "sha1", "sha256", "sha512")
 
 
 def find_identifiers(paths: list[Path], identifiers: list[str]) -> dict[str, int]:
@@ -18,28 +23,40 @@ def find_identifiers(paths: list[Path], identifiers: list[str]) -> dict[str, int
 
     Args:
         paths: files, and folders searched to the bottom.
-        identifiers: what must not be there, such as the NHS numbers of made-up people.
+        identifiers: what must not be there, such as the NHS numbers of made-up people; four characters or more.
     """
-    forms = {form: number for number, text in enumerate(identifiers) for form in forms_of(text)}
+    owners = {form: number for number, text in enumerate(identifiers) for form in forms_of(text)}
+    starts: dict[bytes, list[bytes]] = {}
+    for form in owners:
+        starts.setdefault(form[:_START], []).append(form)
     found = {}
     for file in _files(paths):
-        hits = {forms[form] for content in contents(file) for form in _present(content, forms)}
+        hits = {owners[form] for content in contents(file) for form in _present(content, starts)}
         if hits:
             found[file.as_posix()] = len(hits)
     return found
 
 
 def forms_of(identifier: str) -> set[bytes]:
-    """The ways in which an identifier can stand in a file: spaced, dashed, UTF-16, base64, hex, unkeyed hashes."""
-    plain = {identifier}
+    """The ways in which an identifier can stand in a file: spaced, cased, encoded, reversed, hashed without a key."""
+    texts = {identifier, identifier.upper(), identifier.lower(), identifier.replace(" ", ""), identifier[::-1]}
     if len(identifier) == 10 and identifier.isdigit():
         parts = identifier[:3], identifier[3:6], identifier[6:]
-        plain |= {" ".join(parts), "-".join(parts)}
-    encoded = {form for text in plain for form in (text.encode(), text.encode("utf-16-le"))}
+        texts |= {mark.join(parts) for mark in (" ", "-", ".", "%20", "\u00a0", "&nbsp;")}
+    encoded = {text.encode(code) for text in texts for code in ("utf-8", "utf-16-le", "utf-16-be")}
     raw = identifier.encode()
-    digests = [hashlib.new(kind, raw, usedforsecurity=False).digest() for kind in ("md5", "sha1", "sha256")]
-    hashes = {digest.hex().encode() for digest in digests} | set(digests)
-    return encoded | hashes | {base64.b64encode(raw).rstrip(b"=")[:-1], raw.hex().encode()}
+    digests = [hashlib.new(kind, raw, usedforsecurity=False).digest() for kind in HASHES]
+    hashed = {form for digest in digests for form in (digest, digest.hex().encode(), digest.hex().upper().encode())}
+    return (
+        encoded
+        | hashed
+        | {base64.b64encode(raw).rstrip(b"=")[:-1], base64.b32encode(raw).rstrip(b"=")[:-1]}
+        | {
+            raw.hex().encode(),
+            raw.hex().upper().encode(),
+            json.dumps(identifier).strip('"').encode(),
+        }
+    )
 
 
 def contents(file: Path) -> Iterator[bytes]:
@@ -73,9 +90,15 @@ def _parquet(raw: bytes) -> Iterator[bytes]:
         yield "\n".join(str(value) for value in text.to_pylist() if value is not None).encode()
 
 
-def _present(content: bytes, forms: dict[bytes, int]) -> Iterator[bytes]:
-    """The forms that stand in the content."""
-    return (form for form in forms if form in content)
+def _present(content: bytes, starts: dict[bytes, list[bytes]]) -> Iterator[bytes]:
+    """The forms that stand in the content, looked for where their first four bytes stand."""
+    data = np.frombuffer(content, dtype=np.uint8).astype(np.uint32)
+    if len(data) < _START:
+        return
+    grams = data[:-3] | data[1:-2] << 8 | data[2:-1] << 16 | data[3:] << 24
+    wanted = np.array([int.from_bytes(start, "little") for start in starts], dtype=np.uint32)
+    for at in np.flatnonzero(np.isin(grams, wanted)).tolist():
+        yield from (form for form in starts[content[at : at + _START]] if content.startswith(form, at))
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
