@@ -1,6 +1,7 @@
 """Workspaces of made-up people for tests: extracts landed and, if asked, ingested."""
 
 import datetime as dt
+import hashlib
 from pathlib import Path
 
 from pipelines.definitions import defs
@@ -30,3 +31,12 @@ def make_workspace(home: Path, *, people: int = 300, key: Path | None = None) ->
     outcome = run_job(defs(), "ingest", settings)
     assert outcome.succeeded, outcome.failures
     return settings
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file under a folder, by its path there."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,6 +1,5 @@
 """The whole pipeline on a few hundred made-up people: extracts in, a release out, twice the same bytes."""
 
-import hashlib
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +11,7 @@ from pipelines.defs.headless import run_job
 from pipelines.io.releases import verify_release
 from pipelines.io.releases.canary import find_identifiers
 from pipelines.settings import Settings
-from tests.lib.workspaces import AS_OF, make_workspace
+from tests.lib.workspaces import AS_OF, digests, make_workspace
 
 WEEK = AS_OF.isoformat()
 
@@ -27,14 +26,6 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def run(settings: Settings) -> None:
     outcome = run_job(defs(), "weekly", settings, partition=WEEK)
     assert outcome.succeeded, outcome.failures
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_a_week_makes_every_table_and_a_release_that_verifies(week: Settings) -> None:
