@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,8 +172,8 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) 
     from pipelines.defs.headless import prepare_instance
 
     prepare_instance(Settings())
-    args = ["dagster", "dev", "--module-name", "pipelines.definitions", "--host", "127.0.0.1", "--port", str(port)]
-    os.execvp(args[0], args)  # noqa: S606 - no shell
+    dagster = [sys.executable, "-m", "dagster", "dev", "--module-name", "pipelines.definitions"]
+    os.execv(dagster[0], [*dagster, "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606 - no shell
 
 
 @app.command()

@@ -15,13 +15,9 @@ from models.design import StudyDesign, load_design
 from models.evaluation import Evaluation
 from models.training import train
 from pipelines.io.model_store import ModelStore
-from pipelines.io.queries import load_queries
 from pipelines.io.warehouse import Warehouse
-from pipelines.io.weekly_steps import STEPS
+from pipelines.io.weekly_build import build_tables
 from pipelines.settings import Settings
-
-INPUTS = ["people", "conditions", "measurements", "avoidable_admissions", "person_features", "cambridge_scores"]
-"""The tables that a study needs as of its index date, each after those that it reads."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +41,8 @@ def train_model(
     """
     design = load_design(name).known_on(as_of)
     warehouse = Warehouse(settings)
-    for table in INPUTS:
-        on_step(f"{table} as of {design.index_date}")
-        _build(warehouse, table, design.index_date)
-    on_step(f"outcomes known on {as_of}")
-    _build(warehouse, "avoidable_admissions", as_of)
+    build_tables(warehouse, design.index_date, upto="cambridge_scores", on_step=on_step)
+    build_tables(warehouse, as_of, upto="avoidable_admissions", on_step=on_step)
     on_step("fitting")
     people, features, cambridge = (
         warehouse.read(table, design.index_date) for table in ("people", "person_features", "cambridge_scores")
@@ -57,14 +50,6 @@ def train_model(
     outcomes = warehouse.read("avoidable_admissions", as_of).collect()
     model, evaluation = train(design, features, people.collect(), outcomes, cambridge.collect())
     return Trained(model, evaluation, _save(settings, design, model, evaluation, as_of))
-
-
-def _build(warehouse: Warehouse, table: str, as_of: dt.date) -> None:
-    """Builds one table, by its SQL file or its step."""
-    if table in load_queries():
-        warehouse.build(table, as_of)
-    else:
-        next(step for step in STEPS if step.name == table).build(warehouse, as_of)
 
 
 def _save(

@@ -25,9 +25,9 @@ def land(home: Path, *, people: int = 300, practices: int = 2, seed: int = 5, ke
     return settings
 
 
-def make_workspace(home: Path, *, people: int = 300, key: Path | None = None) -> Settings:
+def make_workspace(home: Path, *, people: int = 300, practices: int = 2, key: Path | None = None) -> Settings:
     """The settings of a workspace with made-up extracts ingested."""
-    settings = land(home, people=people, key=key)
+    settings = land(home, people=people, practices=practices, key=key)
     outcome = run_job(defs(), "ingest", settings)
     assert outcome.succeeded, outcome.failures
     return settings

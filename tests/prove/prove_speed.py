@@ -1,0 +1,39 @@
+"""Claims about time and memory, each as a whole process measured from outside."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.prove.claims import Finding, at_most, proves
+
+
+@proves("speed")
+def the_demo_takes_minutes(folder: Path) -> list[Finding]:
+    seconds, peak = _measure(["demo"], folder)
+    return [
+        at_most("seconds for the demo: 20,000 people in 8 practices, extracts to release", seconds, 180),
+        at_most("peak memory of the demo", peak, 6, unit="GiB"),
+    ]
+
+
+@proves("speed")
+def a_million_people_are_made_in_minutes(folder: Path) -> list[Finding]:
+    verb = ["synth", "--people", "1000000", "--practices", "110", "--format", "history", "--out", str(folder)]
+    seconds, peak = _measure(verb, folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*.parquet")) / 2**20
+    return [
+        at_most("seconds to make a million people's history", seconds, 120),
+        at_most("peak memory while making them", peak, 6, unit="GiB"),
+        at_most("size of their history and truth", size, 1_000, unit="MiB", digits=4),
+    ]
+
+
+def _measure(arguments: list[str], home: Path) -> tuple[float, float]:
+    """Seconds and peak GiB of one casefinder command."""
+    environment = os.environ | {"CASEFINDER_HOME": str(home)}
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], env=environment, check=True)
+    return time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
