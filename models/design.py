@@ -71,7 +71,7 @@ class Estimator(Frozen):
 
 
 class ChoiceRule(Frozen):
-    """The simplest estimator as good as the best (most average precision) is chosen; they are listed simplest first."""
+    """The simplest as good as the best (most average precision) is chosen; estimators are listed simplest first."""
 
     comparison_people: Annotated[int, Field(gt=0)]
     """Estimators are compared on at most so many training people, spread evenly; the chosen one learns from all."""
