@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import stat
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,7 +12,10 @@ import pytest
 from data_contracts.registry import CONTRACTS
 from pipelines.io.history import HistoryError, Switch, recover, write_lock
 from pipelines.io.identity import IdentityError, load_key, opt_out_path, people_path, person_ids
+from pipelines.io.landing import practices
+from pipelines.io.landing.emis import Practice
 from pipelines.io.landing.errors import LandingError
+from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.ingest import IngestReport, ingest
 from pipelines.io.landing.quarantine import quarantine_path
 from pipelines.io.ledger import OUTCOMES, prove, read_ledger
@@ -533,3 +537,44 @@ def test_reference_files_name_practices_networks_and_icbs(settings: Settings) ->
     assert practices["pcn_code"].to_list() == ["U99999", "U99999"]
     assert practices["icb_name"].to_list() == ["NHS MADE UP ICB"] * 2
     assert counts(report, "epcncorepartnerdetails") == {"loaded": 2, "superseded": 1}
+
+
+def test_a_practice_moves_with_its_icb(settings: Settings) -> None:
+    emis.whole_extract().write(settings.landing)
+    emis.whole_extract(emis.OTHER_PRACTICE, first_patient=11).write(settings.landing)
+    emis.write_hospital(settings.landing, [emis.episode(1, "E1")])
+    ingest(settings)
+    epraccur = settings.landing / "reference" / "epraccur.csv"
+    epraccur.write_text(epraccur.read_text("utf-8").replace(f'Y99","{emis.ICB}', 'Y99","QYY', 1), "utf-8")
+    ingest(settings)
+    for name in ("registrations", "events", "medications", "contacts", "spells"):
+        here, there = (
+            set(pl.read_parquet(settings.history / name / f"{code}.parquet")["practice_code"])
+            for code in (emis.ICB, "QYY")
+        )
+        assert there == {emis.PRACTICE}, name
+        assert here == ({emis.OTHER_PRACTICE} if name != "spells" else set()), name
+    assert set(pl.read_parquet(people_path(settings, "QYY"))["practice_code"]) == {emis.PRACTICE}
+    assert set(pl.read_parquet(people_path(settings, emis.ICB))["practice_code"]) == {emis.OTHER_PRACTICE}
+    emis.Extract(moment=emis.SECOND).add_observation(50, 1).write(settings.landing)
+    ingest(settings)
+    assert pl.read_parquet(settings.history / "events" / "QYY.parquet").height == 7
+
+
+def test_an_extract_that_stops_the_reader_stops_that_practice_only(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emis.whole_extract().write(settings.landing)
+    emis.whole_extract(emis.OTHER_PRACTICE, first_patient=11).write(settings.landing)
+    load = practices.load_delivery
+
+    def stopping(files: list[LandedFile], *, practice: Practice, **rest: Any) -> Any:
+        if practice.practice_code == emis.PRACTICE:
+            raise pl.exceptions.ComputeError("a value of a patient")
+        return load(files, practice=practice, **rest)
+
+    monkeypatch.setattr(practices, "load_delivery", stopping)
+    report = ingest(settings)
+    assert "one that stopped the reader (ComputeError)" in refusal(report)
+    assert "patient" not in refusal(report)
+    assert set(table(settings, "registrations")["practice_code"]) == {emis.OTHER_PRACTICE}

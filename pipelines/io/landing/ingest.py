@@ -95,6 +95,7 @@ def _load(store: Store, register: Register, known: list[LandedFile], tell: Progr
     tell("reference files", 0, steps)
     places = _load_places(store, register, known, new)
     practices = Practices(store, register, places)
+    practices.follow()
     refused: set[str] = set()
     for done, ((practice_code, moment), files) in enumerate(deliveries, start=1):
         tell(f"practice {practice_code}, delivery {moment}", done, steps)

@@ -1,11 +1,11 @@
 """Applies the deliveries of practices in order, and keeps what is held of each between them."""
 
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 
+import duckdb
 import polars as pl
 
-from pipelines.io.history import Change
+from pipelines.io.history import CHILDREN, GONE_KEYS, Change, history_path
 from pipelines.io.identity import PEOPLE, WITHHELD, people_path, withheld_path
 from pipelines.io.landing.emis import CODES, Bench, Codes, Practice, load_delivery
 from pipelines.io.landing.errors import LandingError
@@ -33,6 +33,7 @@ class Practices:
     places: Places
     changes: list[Change] = field(default_factory=list)
     touched: dict[str, Practice] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.applied = self.store.read(self.store.state_path("emis_practices"), APPLIED)
@@ -49,9 +50,36 @@ class Practices:
                 self._load(files, self._held(practice_code))
             except LandingError as error:
                 problem = str(error)
+            except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
+                # The library's own words may quote a value, so only the kind of error is told.
+                found = f"one that stopped the reader ({type(error).__name__})"
+                where = f"landing/emis/{practice_code}"
+                problem = str(LandingError(expected="an extract that can be read", found=found, where=where))
         if problem is not None:
             self.register.refuse(files, source=practice_code, reason=problem)
         return problem is None
+
+    def follow(self) -> None:
+        """Moves practices whose ICB has changed in the national list, with all that is held of them."""
+        listed = dict(self.places.practices.select("practice_code", "icb_code").iter_rows())
+        for practice_code, icb_code in self.applied.select("practice_code", "icb_code").iter_rows():
+            if listed.get(practice_code, icb_code) != icb_code:
+                self._move(self._held(practice_code), listed[practice_code])
+
+    def _move(self, practice: Practice, icb_code: str) -> None:
+        work = self.store.work("emis", f"{practice.practice_code}_moved")
+        gone, staged = [pl.DataFrame(schema=GONE_KEYS)], {}
+        for table in ("registrations", *CHILDREN):
+            path = self.store.switch.current(history_path(self.store.settings, table, practice.icb_code))
+            if path.exists():
+                rows = pl.scan_parquet(path).filter(pl.col("practice_code") == practice.practice_code).collect()
+                gone.append(rows.select(table=pl.lit(table), record_id="record_id"))
+                staged[table] = work / f"{table}.parquet"
+                rows.write_parquet(staged[table], compression="lz4")
+        self.changes.append(Change(icb_code=practice.icb_code, gone_keys=pl.concat(gone)))
+        self.changes.append(Change(icb_code=icb_code, staged=staged))
+        self.left.add(practice.icb_code)
+        self.touched[practice.practice_code] = replace(practice, icb_code=icb_code)
 
     def _problem(self, practice_code: str, moment: str) -> str | None:
         """Why a delivery cannot be applied, whatever its files hold."""
@@ -115,8 +143,8 @@ class Practices:
         for practice_code, practice in sorted(self.touched.items()):
             self.store.write(practice.pending, quarantine_path(self.store.settings, "emis", practice_code))
         practices = sorted(self.touched.values(), key=lambda practice: (practice.icb_code, practice.practice_code))
-        for icb_code, own in groupby(practices, key=lambda practice: practice.icb_code):
-            write_roster(self.store, icb_code, list(own))
+        for icb_code in sorted({*self.left, *(practice.icb_code for practice in practices)}):
+            write_roster(self.store, icb_code, practices)
         rows = [{name: getattr(practice, name) for name in APPLIED} for practice in practices]
         kept = self.applied.filter(~pl.col("practice_code").is_in(sorted(self.touched)))
         applied = pl.concat([kept, pl.DataFrame(rows, schema=APPLIED)]).sort("practice_code")
@@ -136,11 +164,15 @@ def read_practice(store: Store, *, feed: str, practice_code: str, icb_code: str)
 
 
 def write_roster(store: Store, icb_code: str, practices: list[Practice]) -> None:
-    """Writes aside the people and withheld records of an ICB, with those of these practices as they are now."""
+    """Writes aside the people and withheld records of an ICB, with those of these practices as they are now.
+
+    A practice that is now in another ICB leaves this one.
+    """
     is_kept = ~pl.col("practice_code").is_in([practice.practice_code for practice in practices])
+    own = [practice for practice in practices if practice.icb_code == icb_code]
     for path, schema, frames in (
-        (people_path(store.settings, icb_code), PEOPLE, [practice.people for practice in practices]),
-        (withheld_path(store.settings, icb_code), WITHHELD, [practice.withheld for practice in practices]),
+        (people_path(store.settings, icb_code), PEOPLE, [practice.people for practice in own]),
+        (withheld_path(store.settings, icb_code), WITHHELD, [practice.withheld for practice in own]),
     ):
         kept = store.read(path, schema).filter(is_kept)
         store.write(pl.concat([kept, *frames]).sort("practice_code", "record_id"), path)

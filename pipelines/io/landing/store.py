@@ -31,7 +31,8 @@ class Store:
 
     def write(self, frame: pl.DataFrame, path: Path) -> None:
         """Writes a table aside, unless it is as it was."""
-        if path.exists() and pl.read_parquet(path).equals(frame):
+        current = self.switch.current(path)
+        if current.exists() and pl.read_parquet(current).equals(frame):
             return
         aside = self.switch.aside(path)
         frame.write_parquet(aside, compression="zstd")
