@@ -1,19 +1,51 @@
-"""Reads what a week's target lists are made from: the week's other tables and the last lists before it."""
+"""Reads what a week's target lists are made from: the week's tables, the last lists before it, stated capacity."""
 
 import datetime as dt
+from dataclasses import fields
+from pathlib import Path
 
 import polars as pl
+from pandera.errors import SchemaError, SchemaErrors
 
+from data_contracts.tables.capacity import Capacity
 from pipelines.io.warehouse import Warehouse
-from pipelines.steps.lists import WeeklyTables
+from pipelines.settings import Settings
+from pipelines.steps.lists import WeeklyTables, weekly_slots
 
-READS = tuple(WeeklyTables.__dataclass_fields__)
+READS = tuple(field.name for field in fields(WeeklyTables) if field.name != "slots")
 """The weekly tables that the lists are made from."""
 
 
 def read_weekly_tables(warehouse: Warehouse, as_of: dt.date, icb: str) -> WeeklyTables:
-    """One ICB's tables of a week that lists are made from and explained by."""
-    return WeeklyTables(**{name: warehouse.read(name, as_of, icb) for name in READS})
+    """One ICB's tables of a week, and its practices' capacity, that lists are made from and explained by."""
+    slots = read_slots(warehouse.settings, as_of=as_of)
+    return WeeklyTables(**{name: warehouse.read(name, as_of, icb) for name in READS}, slots=slots)
+
+
+def capacity_path(settings: Settings) -> Path:
+    """Where capacity may be stated."""
+    return settings.home / "capacity.csv"
+
+
+def read_slots(settings: Settings, *, as_of: dt.date) -> pl.DataFrame | None:
+    """One row per practice that states its capacity for the week; None if there is no capacity file.
+
+    Raises:
+        ValueError: the file is not as its contract says.
+    """
+    path = capacity_path(settings)
+    if not path.is_file():
+        return None
+    columns = {name: column.dtype.type for name, column in Capacity.to_schema().columns.items()}
+    try:
+        capacity = pl.read_csv(path, schema=columns)
+        Capacity.validate(capacity)
+    except (pl.exceptions.PolarsError, SchemaError, SchemaErrors) as error:
+        raise ValueError(
+            f"{path} is not as expected: the columns {', '.join(columns)}, dates as 2026-11-16, whole numbers of "
+            f"slots; see data_contracts/tables/capacity.py. Found: {str(error).splitlines()[0]}"
+        ) from None
+    return weekly_slots(capacity, as_of=as_of)
 
 
 def read_previous(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame | None:

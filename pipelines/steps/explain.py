@@ -156,7 +156,9 @@ def _list_rules(
 ) -> list[Finding]:
     """Where the person stands among the practice's candidates, and whether the places reach that far."""
     members = rank_members(tables, rules=rules).filter(pl.col("practice_code") == question.practice_code)
-    places = share_places(tables.people, rules=rules).filter(pl.col("practice_code") == question.practice_code)
+    places = share_places(tables.people, tables.slots, rules=rules).filter(
+        pl.col("practice_code") == question.practice_code
+    )
     mine = members.filter(pl.col("person_id") == question.person_id)
     if mine.is_empty():
         return [_answer(False, "in no cohort")]

@@ -25,6 +25,8 @@ class WeeklyTables:
     person_features: pl.LazyFrame
     conditions: pl.LazyFrame
     measurements: pl.LazyFrame
+    slots: pl.DataFrame | None = None
+    """One row per practice that states its capacity: practice_code, slots; the others get the default."""
 
 
 def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.DataFrame | None) -> pl.DataFrame:
@@ -36,7 +38,7 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
         previous: last week's target_lists; None before the first week.
     """
     members = rank_members(tables, rules=rules)
-    chosen = choose_people(members, places=share_places(tables.people, rules=rules))
+    chosen = choose_people(members, places=share_places(tables.people, tables.slots, rules=rules))
     reasons = word_reasons(_reason_tables(tables, chosen), rules=rules)
     actions = suggest_actions(_reason_tables(tables, chosen), rules=rules)
     people = tables.people.join(
@@ -81,30 +83,47 @@ def rank_members(tables: WeeklyTables, *, rules: Actions) -> pl.DataFrame:
     return members.with_columns(position=place).sort("practice_code", "cohort_order", "position").collect()
 
 
-def share_places(people: pl.LazyFrame, *, rules: Actions) -> pl.DataFrame:
-    """One row per practice and cohort: the places of the week, their sum rounded down; never none in all.
+def share_places(people: pl.LazyFrame, slots: pl.DataFrame | None, *, rules: Actions) -> pl.DataFrame:
+    """One row per practice and cohort: the places of the week, their sum rounded down.
 
-    A practice too small for one whole place is given one, in the first cohort.
+    A practice that states no capacity gets the default, and never none: one place if it is too small for more.
     """
-    registered = people.group_by("practice_code").agg(registered=pl.len()).collect()
-    per_thousand = pl.DataFrame(
+    shares = pl.DataFrame(
         {
             "cohort": [cohort.name for cohort in rules.cohorts],
             "cohort_order": pl.Series(range(len(rules.cohorts)), dtype=pl.Int32),
-            "slots": [cohort.slots_per_thousand for cohort in rules.cohorts],
+            "per_thousand": [cohort.slots_per_thousand for cohort in rules.cohorts],
         }
-    )
-    whole = (pl.col("registered") * pl.col("slots").cum_sum() / 1000 + 1e-9).floor().cast(pl.Int64)
-    places = (
-        registered.join(per_thousand, how="cross")
+    ).with_columns(share=pl.col("per_thousand").cum_sum() / pl.col("per_thousand").sum())
+    whole = (pl.col("places_in_all") * pl.col("share") + 1e-9).floor().cast(pl.Int64)
+    return (
+        _places_in_all(people, slots, per_thousand=sum(cohort.slots_per_thousand for cohort in rules.cohorts))
+        .join(shares, how="cross")
         .sort("practice_code", "cohort_order")
-        .with_columns(so_far=whole.over("practice_code"))
+        .with_columns(so_far=whole)
         .with_columns(places=pl.col("so_far") - pl.col("so_far").shift(1, fill_value=0).over("practice_code"))
+        .select("practice_code", "cohort", "cohort_order", "places")
     )
-    is_none = (pl.col("so_far").max().over("practice_code") == 0) & (pl.col("cohort_order") == 0)
-    return places.with_columns(places=pl.when(is_none).then(1).otherwise("places")).select(
-        "practice_code", "cohort", "cohort_order", "places"
+
+
+def _places_in_all(people: pl.LazyFrame, slots: pl.DataFrame | None, *, per_thousand: float) -> pl.DataFrame:
+    """One row per practice: the places it has in all, stated or by default."""
+    registered = people.group_by("practice_code").agg(registered=pl.len()).collect()
+    stated = slots if slots is not None else pl.DataFrame(schema=SLOTS)
+    default = (pl.col("registered") * per_thousand / 1000 + 1e-9).floor().clip(lower_bound=1).cast(pl.Int64)
+    return registered.join(stated, on="practice_code", how="left", validate="1:1").select(
+        "practice_code", places_in_all=pl.coalesce("slots", default)
     )
+
+
+def weekly_slots(capacity: pl.DataFrame, *, as_of: dt.date) -> pl.DataFrame:
+    """One row per practice that states its capacity: the slots of all its roles in the week of the as-of date."""
+    holds = capacity.filter(pl.col("week_from") <= as_of).sort("practice_code", "role", "week_from")
+    latest = holds.unique(["practice_code", "role"], keep="last", maintain_order=True)
+    return latest.group_by("practice_code", maintain_order=True).agg(pl.col("slots").sum())
+
+
+SLOTS = {"practice_code": pl.String, "slots": pl.Int64}
 
 
 def choose_people(members: pl.DataFrame, *, places: pl.DataFrame) -> pl.DataFrame:
@@ -205,8 +224,3 @@ def _change(previous: pl.DataFrame | None) -> pl.Expr:
         previous.select(pl.struct("person_id", "practice_code").alias("pair"))["pair"].implode()
     )
     return pl.when(listed).then(pl.lit("still listed")).otherwise(pl.lit("new"))
-
-
-def data_age_days(latest: dt.date | None, *, as_of: dt.date) -> int | None:
-    """Days between the latest entry known and the as-of date; None when nothing is known."""
-    return None if latest is None else (as_of - latest).days

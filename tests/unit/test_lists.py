@@ -1,14 +1,25 @@
 import datetime as dt
+from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from data_contracts.actions import load_actions
 from data_contracts.registry import CONTRACTS
-from pipelines.steps.lists import WeeklyTables, build_target_lists, choose_people, rank_members, share_places
-from tests.lib.release_frames import frame, weekly_rows, weekly_tables
+from pipelines.io.target_lists import READS, read_slots
+from pipelines.settings import Settings
+from pipelines.steps.lists import (
+    WeeklyTables,
+    build_target_lists,
+    choose_people,
+    rank_members,
+    share_places,
+    weekly_slots,
+)
+from tests.lib.release_frames import AS_OF, frame, weekly_rows, weekly_tables
 
 RULES = load_actions()
 COHORTS = [cohort.name for cohort in RULES.cohorts]
@@ -35,15 +46,14 @@ def test_ranks_run_from_one_without_gaps_at_each_practice(lists: pl.DataFrame) -
 
 
 def test_no_practice_gets_more_people_than_places(lists: pl.DataFrame, tables: WeeklyTables) -> None:
-    places = share_places(tables.people, rules=RULES).group_by("practice_code").agg(pl.col("places").sum())
+    places = share_places(tables.people, None, rules=RULES).group_by("practice_code").agg(pl.col("places").sum())
     sizes = lists.group_by("practice_code").len().join(places, on="practice_code")
     assert (sizes["len"] <= sizes["places"]).all()
 
 
 def test_order_of_the_input_rows_does_not_matter(tables: WeeklyTables, lists: pl.DataFrame) -> None:
-    shuffled = {
-        name: table.collect().sample(fraction=1, shuffle=True, seed=3).lazy() for name, table in vars(tables).items()
-    }
+    frames = {name: getattr(tables, name).collect() for name in READS}
+    shuffled = {name: frame.sample(fraction=1, shuffle=True, seed=3).lazy() for name, frame in frames.items()}
     assert build_target_lists(WeeklyTables(**shuffled), rules=RULES, previous=None).equals(lists)
 
 
@@ -103,7 +113,7 @@ def test_people_who_are_over_the_places_of_their_cohort_wait() -> None:
     assert chosen["person_id"].to_list() == [1, 2]
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=40, derandomize=True, deadline=None)
 @given(
     members=st.fixed_dictionaries({name: st.lists(st.integers(0, 30), unique=True, max_size=15) for name in COHORTS}),
     places=st.fixed_dictionaries({name: st.integers(0, 8) for name in COHORTS}),
@@ -120,7 +130,53 @@ def test_as_many_people_as_places_allow_and_nobody_twice(
 @pytest.mark.parametrize(("registered", "places"), [(10, 1), (199, 1), (400, 2), (1000, 5), (8000, 40)])
 def test_places_follow_the_registered_people(registered: int, places: int) -> None:
     people = pl.LazyFrame({"practice_code": ["A81001"] * registered})
-    assert share_places(people, rules=RULES)["places"].sum() == places
+    assert share_places(people, None, rules=RULES)["places"].sum() == places
+
+
+def capacity(*rows: tuple[str, str, str, int]) -> pl.DataFrame:
+    schema = ["practice_code", "week_from", "role", "slots"]
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("week_from").str.to_date())
+
+
+def test_stated_capacity_replaces_the_default_in_the_same_shares() -> None:
+    people = pl.LazyFrame({"practice_code": ["A81001"] * 8000 + ["A81002"] * 8000})
+    stated = capacity(("A81001", "2026-11-16", "GP", 6), ("A81001", "2026-11-09", "nurse", 4))
+    places = share_places(people, weekly_slots(stated, as_of=AS_OF), rules=RULES)
+    assert places.filter(pl.col("practice_code") == "A81001")["places"].to_list() == [4, 4, 2]
+    assert places.filter(pl.col("practice_code") == "A81002")["places"].sum() == 40
+
+
+def test_the_latest_week_that_has_begun_counts() -> None:
+    stated = capacity(
+        ("A81001", "2026-11-02", "GP", 9), ("A81001", "2026-11-16", "GP", 0), ("A81001", "2026-11-23", "GP", 5)
+    )
+    assert weekly_slots(stated, as_of=AS_OF)["slots"].to_list() == [0]
+    people = pl.LazyFrame({"practice_code": ["A81001"] * 8000})
+    assert share_places(people, weekly_slots(stated, as_of=AS_OF), rules=RULES)["places"].sum() == 0
+
+
+HEADING = "practice_code,week_from,role,slots\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEADING}A81001,2026-11-16,GP,many\n",
+        "practice_code,slots\nA81001,3\n",
+        f"{HEADING}A81001,2026-11-16,astronaut,3\n",
+    ],
+    ids=["no number", "no week", "unknown role"],
+)
+def test_a_capacity_file_that_is_not_as_expected_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "capacity.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"capacity.csv is not as expected: the columns practice_code"):
+        read_slots(Settings(home=tmp_path), as_of=AS_OF)
+
+
+def test_a_capacity_file_is_read(tmp_path: Path) -> None:
+    assert read_slots(Settings(home=tmp_path), as_of=AS_OF) is None
+    (tmp_path / "capacity.csv").write_text(f"{HEADING}A81001,2026-11-16,GP,3\n", "utf-8")
+    assert read_slots(Settings(home=tmp_path), as_of=AS_OF).rows() == [("A81001", 3)]
 
 
 def test_non_responders_follow_the_published_tie_rule() -> None:
@@ -143,7 +199,7 @@ def test_non_responders_follow_the_published_tie_rule() -> None:
         {"person_id": 1, "programme": "bowel", "grade": "coded", "due_date": dt.date(2024, 1, 1)},
         {"person_id": 1, "programme": "flu", "grade": "unknown", "due_date": None},
     ]
-    empty = {name: frame(name, []).lazy() for name in vars(weekly_tables(weekly_rows(40)))}
+    empty = {name: frame(name, []).lazy() for name in READS}
     tables = WeeklyTables(
         **{
             **empty,

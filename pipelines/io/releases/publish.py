@@ -20,6 +20,7 @@ from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_diction
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, code_version
 from pipelines.io.releases.summary import IcbWeek, write_summary
 from pipelines.io.releases.workbook import PracticeList, printable_rows, write_csv, write_workbook
+from pipelines.io.target_lists import read_slots
 from pipelines.settings import Settings
 from pipelines.steps.aggregates import CohortTables, count_cohorts
 from pipelines.steps.disclosure import (
@@ -98,6 +99,7 @@ class _Writer:
     def __init__(self, settings: Settings, as_of: dt.date, options: ReleaseOptions, root: Path) -> None:
         self.settings, self.as_of, self.options, self.root = settings, as_of, options, root
         self.rules = load_actions()
+        self.slots = read_slots(settings, as_of=as_of)
         self.files: list[FileEntry] = []
         self.groups: dict[str, int | None] = {}
         self.until: dict[str, str | None] = {}
@@ -179,7 +181,7 @@ class _Writer:
         counts = count_cohorts(tables, rules=self.rules)
         (folder / "tables.csv").write_bytes(counts.write_csv().encode("utf-8"))
         self._add(folder / "tables.csv", rows=counts.height)
-        places = share_places(icb.tables["people"].lazy(), rules=self.rules)
+        places = self._places(icb)
         week = IcbWeek(
             icb_name=names[0] if len(names) else icb.code,
             as_of=self.as_of,
@@ -197,9 +199,13 @@ class _Writer:
         numbers = _nhs_numbers(self.settings, icb.code)
         listed = allowed.join(numbers, on=["person_id", "practice_code"], how="inner", validate="1:1")
         self.left_out["not_registered_at_the_practice_now"] += allowed.height - listed.height
-        places = share_places(icb.tables["people"].lazy(), rules=self.rules)
+        places = self._places(icb)
         for (practice,), rows in listed.sort("practice_code", "rank").group_by("practice_code", maintain_order=True):
             self._write_practice(self._practice_list(icb, str(practice), rows, places))
+
+    def _places(self, icb: _Icb) -> pl.DataFrame:
+        """One row per practice and cohort: the places of the week."""
+        return share_places(icb.tables["people"].lazy(), self.slots, rules=self.rules)
 
     def _practice_list(self, icb: _Icb, practice: str, rows: pl.DataFrame, places: pl.DataFrame) -> PracticeList:
         here = pl.col("practice_code") == practice
@@ -212,6 +218,7 @@ class _Writer:
             data_until=until[0] if len(until) else None,
             registered=icb.tables["people"].filter(here).height,
             places=int(places.filter(here)["places"].sum()),
+            states_capacity=self.slots is not None and practice in self.slots["practice_code"],
             rows=printable_rows(rows, rules=self.rules),
         )
 

@@ -54,6 +54,8 @@ class PracticeList:
     data_until: dt.date | None
     registered: int
     places: int
+    states_capacity: bool
+    """Whether the places are what the practice stated; else they are the default."""
     rows: pl.DataFrame
     """One row per person in rank order, columns as the sources in COLUMNS, all text but rank and age."""
 
@@ -163,7 +165,8 @@ def _cover_lines(sheet: PracticeList, *, rules: Actions) -> list[tuple[str, str]
     changes = sheet.rows["change"]
     until = long_date(sheet.data_until) if sheet.data_until else "not known"
     counts = f"{sheet.rows.height} people on this list; {(changes == 'new').sum()} new since the last one"
-    sizes = f"{sheet.places} places this week for {sheet.registered:,} registered people ({_per_thousand(rules)})"
+    why = "as capacity.csv states" if sheet.states_capacity else f"the default: {_per_thousand(rules)}"
+    sizes = f"{sheet.places} places this week for {sheet.registered:,} registered people ({why})"
     steps = (
         "Look at the record, decide, and pick a decision from the drop-down. Add people whom the list missed on the "
         "last sheet. Send the workbook back as your ICB asked: decisions change next week's list."
