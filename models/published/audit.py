@@ -18,9 +18,9 @@ def _answers(inputs: Inputs) -> list[pl.Expr]:
     return [asked[0], second, third, *later, *asked[8:]]
 
 
-def _working(inputs: Inputs) -> dict[str, pl.Expr]:
+def _working(inputs: Inputs) -> list[dict[str, pl.Expr]]:
     answers = _answers(inputs)
-    return {"_sum_c": _total(answers[:3]), "_sum": _total(answers)}
+    return [{"_sum_c": _total(answers[:3]), "_sum": _total(answers)}]
 
 
 def _total(answers: list[pl.Expr]) -> pl.Expr:

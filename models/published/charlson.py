@@ -5,9 +5,10 @@ from functools import cache, reduce
 import polars as pl
 
 from data_contracts.clinical.scores.definition import load_definition, load_table
-from models.published.icd10 import bits_by_prefix, clean_code, has_form, prefix_mask
+from models.published.diagnoses import age_or_null, age_refusals, code_marks, summary, with_codes_read
+from models.published.icd10 import bits_by_prefix, prefix_mask
 from models.published.inputs import Inputs, points
-from models.published.marking import Finding, joined
+from models.published.marking import Finding
 from models.published.registry import RowScore
 
 _DEFINITION = load_definition("charlson")
@@ -20,21 +21,15 @@ def _table(name: str) -> pl.DataFrame:
 
 def _together(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
     """One row per person: whether there was a code, the age, and the conditions as bits."""
-    quan, shmi = (bits_by_prefix(_table(name)) for name in ("charlson_quan", "charlson_shmi"))
-    age = pl.col("age_years") if "age_years" in rows.collect_schema() else pl.lit(None, dtype=pl.Int64)
-    code = pl.col("_code")
+    tables = {"_quan": "charlson_quan", "_shmi": "charlson_shmi"}
+    bits = {
+        column: pl.when("_form").then(prefix_mask(pl.col("_code"), bits_by_prefix(_table(name)))).otherwise(0)
+        for column, name in tables.items()
+    }
     return (
-        rows.select(key, age.alias("age_years"), _code=clean_code(pl.col("icd10_code")))
-        .with_columns(_form=has_form(code), _quan=prefix_mask(code, quan), _shmi=prefix_mask(code, shmi))
+        with_codes_read(rows.select(key, "icd10_code", age_or_null(rows)), **bits)
         .group_by(key)
-        .agg(
-            icd10_code=pl.when(pl.col("_form").any()).then(pl.lit("known")),
-            age_years=pl.col("age_years").max(),
-            _age_differs=pl.col("age_years").min() != pl.col("age_years").max(),
-            _unreadable=pl.col("_form").not_().any(),
-            _quan=pl.col("_quan").filter(pl.col("_form")).bitwise_or().fill_null(0),
-            _shmi=pl.col("_shmi").filter(pl.col("_form")).bitwise_or().fill_null(0),
-        )
+        .agg(*summary(), pl.col(list(bits)).bitwise_or())
         .sort(key)
     )
 
@@ -70,22 +65,18 @@ def _formula(inputs: Inputs) -> dict[str, pl.Expr]:
         "charlson_shmi": _weighed("charlson_shmi", "_shmi", "weight_shmi").clip(lower_bound=0),
         "charlson_age_points": age.cast(pl.Int64),
         "charlson_1987_age_adjusted": original + age,
-        "charlson_conditions": joined(list(_counted("charlson_quan", "_quan").items())),
     }
 
 
-def _refusals(inputs: Inputs) -> list[Finding]:
-    return [("age_years: differs between the rows of one key", pl.col("_age_differs"))]
-
-
-def _marks(inputs: Inputs) -> list[Finding]:
-    return [("icd10_code: not ICD-10 in form", pl.col("_unreadable"))]
+def _lists(inputs: Inputs) -> dict[str, list[Finding]]:
+    return {"charlson_conditions": list(_counted("charlson_quan", "_quan").items())}
 
 
 SCORE = RowScore(
     definition=_DEFINITION,
     formula=_formula,
+    lists=_lists,
     together=_together,
-    refusals=_refusals,
-    marks=_marks,
+    refusals=age_refusals,
+    marks=code_marks,
 )

@@ -12,8 +12,8 @@ def _deficits(inputs: Inputs) -> list[str]:
     return [column.name for column in inputs.definition.inputs if column.kind == "flag"]
 
 
-def _working(inputs: Inputs) -> dict[str, pl.Expr]:
-    return {"_count": pl.sum_horizontal([inputs[name].cast(pl.Int64) for name in _deficits(inputs)])}
+def _working(inputs: Inputs) -> list[dict[str, pl.Expr]]:
+    return [{"_count": pl.sum_horizontal([inputs[name].cast(pl.Int64) for name in _deficits(inputs)])}]
 
 
 def _formula(inputs: Inputs) -> dict[str, pl.Expr]:

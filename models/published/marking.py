@@ -56,7 +56,9 @@ class Marking:
     def spelt(self, labels: Sequence[Label]) -> pl.Expr:
         """The texts of the labels that apply to each row, joined by |; null if none."""
         if self._is_wide:
-            return _spell(self._distinct(), labels, self._fixed).gather(pl.col(f"{self.column}_place"))
+            # Inside a list the distinct numbers are worked out once, not once for each label.
+            texts = self._distinct().implode().list.eval(_spell(pl.element(), labels, self._fixed)).explode()
+            return texts.gather(pl.col(f"{self.column}_place"))
         table = _table(tuple(labels), self._fixed)
         return (
             pl.lit(table[0], dtype=pl.String) if table.n_unique() == 1 else pl.lit(table).gather(pl.col(self.column))
@@ -120,11 +122,3 @@ def _conditions(number: pl.Expr, label: Label, fixed: tuple[bool | None, ...]) -
 def labels_of(findings: Sequence[Finding], *, first: int = 0) -> list[Label]:
     """One label for each finding, its bit counted from ``first``."""
     return [Label(text, present=(first + place,)) for place, (text, _) in enumerate(findings)]
-
-
-def joined(findings: Sequence[Finding]) -> pl.Expr:
-    """The words of the findings that are true of a row, joined by |; null if none. For rows that are few."""
-    nothing = pl.lit(None, dtype=pl.String)
-    words = [pl.when(true).then(pl.lit(text)).otherwise(nothing) for text, true in findings]
-    text = pl.concat_str(words, separator="|", ignore_nulls=True)
-    return pl.when(text != "").then(text)

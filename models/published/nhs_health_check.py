@@ -4,7 +4,7 @@ import polars as pl
 
 from data_contracts.clinical.scores.definition import load_definition
 from models.published.inputs import Inputs
-from models.published.marking import Finding, joined
+from models.published.marking import Finding
 from models.published.registry import RowScore
 
 
@@ -19,16 +19,14 @@ def _day_of_year(date: pl.Expr) -> pl.Expr:
     return date.dt.month().cast(pl.Int32) * 100 + date.dt.day()
 
 
-def _working(inputs: Inputs) -> dict[str, pl.Expr]:
+def _working(inputs: Inputs) -> list[dict[str, pl.Expr]]:
+    """The age, when a check is due again and when the next falls due, then the age on that day."""
     constants = inputs.definition.constants
-    between = f"{constants['years_between']}y"
-    again = inputs["last_health_check_date"].dt.offset_by(between)
+    again = inputs["last_health_check_date"].dt.offset_by(f"{constants['years_between']}y")
     first = inputs["birth_date"].dt.offset_by(f"{constants['youngest']}y")
-    return {
-        "_age": _age(inputs["birth_date"], inputs["as_of_date"]),
-        "_again": again,
-        "_due": pl.max_horizontal(first, again),
-    }
+    age = _age(inputs["birth_date"], inputs["as_of_date"])
+    due = {"_due": pl.max_horizontal(first, "_again")}
+    return [{"_age": age, "_again": again}, due, {"_age_when_due": _age(inputs["birth_date"], pl.col("_due"))}]
 
 
 def _flags(inputs: Inputs) -> list[Finding]:
@@ -36,21 +34,27 @@ def _flags(inputs: Inputs) -> list[Finding]:
 
 
 def _formula(inputs: Inputs) -> dict[str, pl.Expr]:
+    oldest = inputs.definition.constants["oldest"]
+    barred = pl.any_horizontal([flag for _, flag in _flags(inputs)])
+    too_old = (pl.col("_age") > oldest) | (pl.col("_age_when_due") > oldest)
+    return {
+        "health_check_eligible": pl.any_horizontal([flag for _, flag in _exclusions(inputs)]).not_(),
+        "health_check_due_date": pl.when((barred | too_old).not_()).then(pl.col("_due")),
+    }
+
+
+def _lists(inputs: Inputs) -> dict[str, list[Finding]]:
+    return {"health_check_exclusions": _exclusions(inputs)}
+
+
+def _exclusions(inputs: Inputs) -> list[Finding]:
     constants = inputs.definition.constants
-    too_old = pl.col("_age") > constants["oldest"]
-    excluding = [
+    return [
         ("under_40", pl.col("_age") < constants["youngest"]),
-        ("over_74", too_old),
-        ("check_in_five_years", pl.col("_again") > inputs["as_of_date"]),
+        ("over_74", pl.col("_age") > constants["oldest"]),
+        ("check_in_five_years", (pl.col("_again") > inputs["as_of_date"]).fill_null(value=False)),
         *_flags(inputs),
     ]
-    excluded = pl.any_horizontal([flag for _, flag in _flags(inputs)])
-    too_old_then = _age(inputs["birth_date"], pl.col("_due")) > constants["oldest"]
-    return {
-        "health_check_eligible": pl.any_horizontal([flag.fill_null(value=False) for _, flag in excluding]).not_(),
-        "health_check_due_date": pl.when((excluded | too_old | too_old_then).not_()).then(pl.col("_due")),
-        "health_check_exclusions": joined(excluding),
-    }
 
 
 def _refusals(inputs: Inputs) -> list[Finding]:
@@ -63,5 +67,9 @@ def _refusals(inputs: Inputs) -> list[Finding]:
 
 
 SCORE = RowScore(
-    definition=load_definition("nhs_health_check"), formula=_formula, working=_working, refusals=_refusals
+    definition=load_definition("nhs_health_check"),
+    formula=_formula,
+    lists=_lists,
+    working=_working,
+    refusals=_refusals,
 )

@@ -61,8 +61,8 @@ def _equation() -> RiskEquation:
     )
 
 
-def _working(inputs: Inputs) -> dict[str, pl.Expr]:
-    return _equation().working
+def _working(inputs: Inputs) -> list[dict[str, pl.Expr]]:
+    return [_equation().working]
 
 
 def _formula(inputs: Inputs) -> dict[str, pl.Expr]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Protocol, TypeVar
@@ -14,6 +14,8 @@ from models.published.inputs import Inputs, banded, check_columns, resolve_optio
 from models.published.marking import Finding, Marking, labels_of
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+Columns = dict[str, pl.Expr]
 
 BUILT_IN = (
     "acsc",
@@ -46,8 +48,12 @@ def _no_findings(inputs: Inputs) -> list[Finding]:
     return []
 
 
-def _no_columns(inputs: Inputs) -> dict[str, pl.Expr]:
+def _no_lists(inputs: Inputs) -> dict[str, list[Finding]]:
     return {}
+
+
+def _no_columns(inputs: Inputs) -> list[Columns]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,12 @@ class RowScore:
     """A score worked out row by row, after the rows of each key have been brought together if there are many."""
 
     definition: ScoreDefinition
-    formula: Callable[[Inputs], dict[str, pl.Expr]]
+    formula: Callable[[Inputs], Columns]
     """The outputs, from inputs that are known to be acceptable; the bands of an output are added to it."""
-    working: Callable[[Inputs], dict[str, pl.Expr]] = _no_columns
-    """Columns that the formula uses more than once."""
+    working: Callable[[Inputs], list[Columns]] = _no_columns
+    """Columns that the formula uses more than once, in steps that build on one another."""
+    lists: Callable[[Inputs], dict[str, list[Finding]]] = _no_lists
+    """The outputs that are lists of names, from the findings that each name stands for."""
     together: Callable[[pl.LazyFrame, str], pl.LazyFrame] | None = None
     """One row per key from many, in key order: the inputs, and columns for the formula that start with _."""
     refusals: Callable[[Inputs], list[Finding]] = _no_findings
@@ -90,13 +98,13 @@ class _RowPlan:
     def result(self, frame: pl.LazyFrame, version: str) -> pl.LazyFrame:
         """The key, the outputs with their bands, and the explanations."""
         inputs = self.inputs
-        markings = (self._states, self._clips, self._reasons, self._marks)
+        markings = (self._states, self._clips, self._reasons, self._marks, *self._lists.values())
         scored = self._scored(frame).with_columns(
             **{name: place for marking in markings for name, place in marking.placed().items()}
         )
         return scored.select(
             self.key,
-            *(column.name for column in inputs.definition.outputs),
+            *(self._output(column.name) for column in inputs.definition.outputs),
             inputs_used=self._states.spelt(inputs.used()),
             inputs_missing=self._states.spelt(inputs.missing()),
             inputs_defaulted=self._states.spelt(inputs.defaulted()),
@@ -117,14 +125,17 @@ class _RowPlan:
             _reasons=self._reasons.packed(last=raw_problems),
         )
         clean = typed.with_columns(*inputs.clean(), _states=self._states.packed(), _clips=self._clips.packed())
-        worked = clean.with_columns(**score.working(inputs)).with_columns(
+        worked = reduce(lambda rows, columns: rows.with_columns(**columns), score.working(inputs), clean)
+        judged = worked.with_columns(
             _marks=self._marks.packed(),
             _reasons=pl.col("_reasons") | self._reasons.packed(first=raw_problems),
         )
         acceptable = pl.col("_reasons") == 0
         outputs = {name: pl.when(acceptable).then(value) for name, value in score.formula(inputs).items()}
         bands = {name: banded(pl.col(group.of), group.bands) for name, group in inputs.definition.bands.items()}
-        return worked.select(self.key, "_states", "_clips", "_reasons", "_marks", **outputs).with_columns(**bands)
+        lists = {marking.column: pl.when(acceptable).then(marking.packed()) for marking in self._lists.values()}
+        masks = ("_states", "_clips", "_reasons", "_marks")
+        return judged.select(self.key, *masks, **lists, **outputs).with_columns(**bands)
 
     @property
     def _states(self) -> Marking:
@@ -141,6 +152,16 @@ class _RowPlan:
     @property
     def _reasons(self) -> Marking:
         return Marking("_reasons", [wrong for _, wrong in (*self.inputs.problems(), *self._refusals)])
+
+    @property
+    def _lists(self) -> dict[str, Marking]:
+        lists = self.row_score.lists(self.inputs)
+        return {name: Marking(f"_{name}", [true for _, true in findings]) for name, findings in lists.items()}
+
+    def _output(self, name: str) -> pl.Expr:
+        if name not in self._lists:
+            return pl.col(name)
+        return self._lists[name].spelt(labels_of(self.row_score.lists(self.inputs)[name])).alias(name)
 
     @property
     def _mark_findings(self) -> list[Finding]:

@@ -54,8 +54,8 @@ def _score(model: str) -> RowScore:
     def formula(inputs: Inputs) -> dict[str, pl.Expr]:
         return {definition.name: equation.risk}
 
-    def working(inputs: Inputs) -> dict[str, pl.Expr]:
-        return equation.working
+    def working(inputs: Inputs) -> list[dict[str, pl.Expr]]:
+        return [equation.working]
 
     return RowScore(definition=definition, formula=formula, working=working, marks=_marks)
 
