@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from data_contracts.registry import HISTORY
 from pipelines.io.identity import make_key, read_people
 from pipelines.io.landing import synthea_practices, synthea_rows
+from pipelines.io.landing.errors import LandingError
+from pipelines.io.landing.feeds import load_feed
+from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.ingest import IngestReport, ingest
+from pipelines.io.landing.synthea import read_parquet_text
 from pipelines.io.ledger import OUTCOMES, prove, read_ledger
 from pipelines.settings import Settings
 
@@ -254,6 +258,35 @@ def test_parquet_that_is_none_or_lacks_a_column_is_refused(settings: Settings) -
     (first / "patients.parquet").write_bytes(b"PAR1 but nothing else")
     pl.DataFrame({"ID": ["p1"]}).write_parquet(second / "patients.parquet")
     assert sorted(refusal.source for refusal in ingest(settings).refused) == ["Y90001", "Y90002"]
+
+
+@hypothesis_settings(
+    max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), min_size=1, max_size=4))
+def test_garbled_parquet_is_read_whole_or_refused(tmp_path: Path, flips: list[tuple[float, int]]) -> None:
+    path = tmp_path / "patients.parquet"
+    pl.read_csv(io.StringIO(PATIENTS.lstrip()), infer_schema=False).write_parquet(path)
+    content = bytearray(path.read_bytes())
+    for place, bits in flips:
+        content[int(place * len(content))] ^= bits
+    path.write_bytes(bytes(content))
+    file = LandedFile(
+        path=path,
+        name="patients",
+        feed="synthea",
+        practice_code="Y90001",
+        table="patients",
+        moment="",
+        rank=0,
+        sha256="",
+        size=len(content),
+    )
+    try:
+        text = read_parquet_text(file, load_feed("synthea").tables["patients"])
+    except LandingError:
+        return
+    assert text.rows.height == text.records
 
 
 def test_practice_whose_made_up_numbers_meet_anothers_is_refused(

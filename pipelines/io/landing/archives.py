@@ -22,7 +22,7 @@ UNREADABLE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplement
 class ArchiveLimits(BaseModel):
     """What an archive may hold at most: bytes in all, bytes out per byte in, members."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     largest_bytes: int
     largest_ratio: int

@@ -118,7 +118,7 @@ def _match(path: Path, *, feed: Feed, parts: tuple[str, ...], shown: str) -> lis
 def _open_archive(path: Path, *, feed: Feed, practice: str | None, shown: str) -> list[LandedFile | UnknownFile]:
     """The members of an archive; all of it is unknown if anything in it is unsafe."""
     try:
-        members = list_members(path, ArchiveLimits(**feed.words["archive"]))
+        members = list_members(path, ArchiveLimits.model_validate(feed.words["archive"]))
         return [_member(path, member, feed=feed, practice=practice, shown=shown) for member in members]
     except LandingError as error:
         return [UnknownFile(shown, str(error))]

@@ -14,6 +14,7 @@ from typing import IO
 import pandera.polars as pa
 import polars as pl
 import pyarrow.parquet as pq
+from pyarrow.lib import ArrowException
 
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
@@ -79,32 +80,40 @@ def read_parquet_text(file: LandedFile, table: FeedTable) -> TextTable:
     """Every row of a Parquet file as text; its record count comes from the file's own footer.
 
     Raises:
-        LandingError: the file is unreadable, or lacks a required column.
+        LandingError: the file is unreadable or over the limit, or lacks a required column.
     """
-    try:
-        records = pq.ParquetFile(file.path).metadata.num_rows
-        found = pl.read_parquet_schema(file.path)
-        spelled = {name.lower(): name for name in found}
+    with _opened_parquet(file) as opened:
+        spelled = {name.lower(): name for name in opened.schema_arrow.names}
         wanted = {**table.columns, **table.optional}
         missing = sorted(name for name in table.columns.values() if name.lower() not in spelled)
         if missing:
             raise LandingError(expected="each required column", found=f"no {', '.join(missing)}", where=file.name)
         present = {ours: spelled[name.lower()] for ours, name in wanted.items() if name.lower() in spelled}
-        rows = pl.read_parquet(file.path, columns=list(present.values()))
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        raise LandingError(expected="a Parquet file", found=type(error).__name__, where=file.name) from None
-    empty = pl.lit(None, dtype=pl.String)
-    text = rows.select(
-        pl.col(present[name]).cast(pl.String).replace("", None).alias(name) if name in present else empty.alias(name)
-        for name in wanted
-    )
+        rows = pl.DataFrame(opened.read(columns=list(present.values())))
+        texts = {ours: pl.col(name).cast(pl.String).replace("", None) for ours, name in present.items()}
+        none = pl.lit(None, dtype=pl.String)
+        text = rows.select(texts.get(name, none).alias(name) for name in wanted)
+        records, names = opened.metadata.num_rows, opened.schema_arrow.names
     return TextTable(
         rows=text.with_row_index("line", offset=1),
         bad=pl.DataFrame(schema=BAD_RECORDS),
         count=RecordCount(records=records, blank=0, has_broken_quotes=False, has_nul=False, ends_with_line_end=True),
         records=records,
-        left_out=tuple(sorted(set(found) - set(present.values()))),
+        left_out=tuple(sorted(set(names) - set(present.values()))),
     )
+
+
+@contextmanager
+def _opened_parquet(file: LandedFile) -> Iterator[pq.ParquetFile]:
+    """A Parquet file that states no more records than we take; what cannot be read in it is refused."""
+    most = load_feed(FEED).words["archive"]["most_records"]
+    try:
+        with pq.ParquetFile(file.path) as opened:
+            if opened.metadata.num_rows > most:
+                raise LandingError(expected=f"at most {most} records", found="more", where=file.name)
+            yield opened
+    except (OSError, ValueError, ArrowException, pl.exceptions.PolarsError) as error:
+        raise LandingError(expected="a Parquet file", found=type(error).__name__, where=file.name) from None
 
 
 def count_file(file: LandedFile, work: Path) -> int:
@@ -114,10 +123,8 @@ def count_file(file: LandedFile, work: Path) -> int:
         LandingError: the file is unreadable.
     """
     if file.path.suffix == ".parquet":
-        try:
-            return int(pq.ParquetFile(file.path).metadata.num_rows)
-        except (OSError, ValueError) as error:
-            raise LandingError(expected="a Parquet file", found=type(error).__name__, where=file.name) from None
+        with _opened_parquet(file) as opened:
+            return int(opened.metadata.num_rows)
     layout = load_feed(FEED).format
     with _plain(file, work) as path:
         return max(count_records(path, delimiter=layout.delimiter, quote=layout.quote).records - 1, 0)
