@@ -83,23 +83,30 @@ def read_parquet_text(file: LandedFile, table: FeedTable) -> TextTable:
         LandingError: the file is unreadable or over the limit, or lacks a required column.
     """
     with _opened_parquet(file) as opened:
-        spelled = {name.lower(): name for name in opened.schema_arrow.names}
-        wanted = {**table.columns, **table.optional}
+        names, records = opened.schema_arrow.names, opened.metadata.num_rows
+        spelled = {name.lower(): name for name in names}
         missing = sorted(name for name in table.columns.values() if name.lower() not in spelled)
         if missing:
             raise LandingError(expected="each required column", found=f"no {', '.join(missing)}", where=file.name)
-        present = {ours: spelled[name.lower()] for ours, name in wanted.items() if name.lower() in spelled}
-        rows = pl.DataFrame(opened.read(columns=list(present.values())))
-        texts = {ours: pl.col(name).cast(pl.String).replace("", None) for ours, name in present.items()}
-        none = pl.lit(None, dtype=pl.String)
-        text = rows.select(texts.get(name, none).alias(name) for name in wanted)
-        records, names = opened.metadata.num_rows, opened.schema_arrow.names
+        wanted = {ours: spelled.get(name.lower()) for ours, name in {**table.columns, **table.optional}.items()}
+        rows = _parquet_text(opened, wanted)
     return TextTable(
-        rows=text.with_row_index("line", offset=1),
+        rows=rows.with_row_index("line", offset=1),
         bad=pl.DataFrame(schema=BAD_RECORDS),
         count=RecordCount(records=records, blank=0, has_broken_quotes=False, has_nul=False, ends_with_line_end=True),
         records=records,
-        left_out=tuple(sorted(set(names) - set(present.values()))),
+        left_out=tuple(sorted(set(names) - set(wanted.values()))),
+    )
+
+
+def _parquet_text(opened: pq.ParquetFile, wanted: Mapping[str, str | None]) -> pl.DataFrame:
+    """The wanted columns as text, by our name; null where the file has none. Never its metadata, nor bad UTF-8."""
+    read = opened.read(columns=[name for name in wanted.values() if name])
+    read.validate(full=True)
+    series = {ours: pl.Series(ours, read.column(name)) for ours, name in wanted.items() if name}
+    none = pl.lit(None, dtype=pl.String)
+    return pl.DataFrame(series).select(
+        pl.col(ours).cast(pl.String).replace("", None) if name else none.alias(ours) for ours, name in wanted.items()
     )
 
 
