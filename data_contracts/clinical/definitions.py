@@ -200,6 +200,7 @@ def _measure_table() -> pl.DataFrame:
     rows = [
         {
             "measure": name,
+            "measure_number": number,
             "recorded_unit": recorded,
             "value_from": rule.value_from,
             "value_below": rule.value_below,
@@ -208,11 +209,12 @@ def _measure_table() -> pl.DataFrame:
             "plausible_from": measure.plausible[0],
             "plausible_to": measure.plausible[1],
         }
-        for name, measure in load_measures().items()
+        for number, (name, measure) in enumerate(load_measures().items())
         for rule in measure.units
         for recorded in rule.recorded
     ]
-    return pl.DataFrame(rows, schema_overrides={"value_from": pl.Float64, "value_below": pl.Float64})
+    overrides = {"measure_number": pl.Int16, "value_from": pl.Float64, "value_below": pl.Float64}
+    return pl.DataFrame(rows, schema_overrides=overrides)
 
 
 def _expand(group: dict[str, Any]) -> Iterator[Feature]:
@@ -228,13 +230,19 @@ def _expand(group: dict[str, Any]) -> Iterator[Feature]:
 
 
 def _feature_table(as_of: dt.date) -> pl.DataFrame:
-    """One row per feature and key: feature, kind, key, window_start."""
+    """One row per feature and key: feature, its number in features.yaml, kind, key, window_start."""
     rows = [
-        (feature.name, feature.kind, key, months_before(as_of, feature.months) if feature.months else None)
-        for feature in load_features().values()
+        (feature.name, number, feature.kind, key, months_before(as_of, feature.months) if feature.months else None)
+        for number, feature in enumerate(load_features().values())
         for key in (feature.key or "").split("|")
     ]
-    schema = {"feature": pl.String, "kind": pl.String, "key": pl.String, "window_start": pl.Date}
+    schema = {
+        "feature": pl.String,
+        "feature_number": pl.Int16,
+        "kind": pl.String,
+        "key": pl.String,
+        "window_start": pl.Date,
+    }
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

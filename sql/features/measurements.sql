@@ -2,35 +2,31 @@
 -- reads: people, events, codelists, measure_units
 -- parameters: as_of_date
 -- grain: one row per person and measure
-with measure_codes as (
+with measures as (
     select
-        codelists.concept_id,
         measure_units.measure,
-        measure_units.recorded_unit,
-        measure_units.value_from,
-        measure_units.value_below,
-        measure_units.multiply,
-        measure_units.add,
-        measure_units.plausible_from,
-        measure_units.plausible_to
-    from codelists
-    inner join measure_units on codelists.codelist = measure_units.measure
+        measure_units.measure_number
+    from measure_units
+    group by measure_units.measure, measure_units.measure_number
 ),
 
-readings as (
+measure_codes as (
+    select
+        codelists.concept_id,
+        measures.measure_number
+    from codelists
+    inner join measures on codelists.codelist = measures.measure
+),
+
+recorded as (
     select
         people.person_id,
-        measure_codes.measure,
-        events.value * measure_codes.multiply + measure_codes.add as value,
-        events.event_date as measured_date,
-        events.entered_date,
-        measure_codes.plausible_from,
-        measure_codes.plausible_to
+        measure_codes.measure_number,
+        coalesce(lower(trim(events.unit)), '') as recorded_unit,
+        events.value,
+        events.event_date
     from events
-    inner join measure_codes
-        on
-            events.concept_id = measure_codes.concept_id
-            and lower(trim(coalesce(events.unit, ''))) = measure_codes.recorded_unit
+    inner join measure_codes on events.concept_id = measure_codes.concept_id
     inner join people
         on
             events.person_id = people.person_id
@@ -40,49 +36,61 @@ readings as (
         and events.entered_date < $as_of_date
         and events.event_date < $as_of_date
         and events.event_date >= people.birth_date
-        and (measure_codes.value_from is null or events.value >= measure_codes.value_from)
-        and (measure_codes.value_below is null or events.value < measure_codes.value_below)
 ),
 
--- Two values on one day: the one entered last, then the lower.
+readings as (
+    select
+        recorded.person_id,
+        recorded.measure_number,
+        recorded.value * measure_units.multiply + measure_units.add as value,
+        recorded.event_date as measured_date
+    from recorded
+    inner join measure_units
+        on
+            recorded.measure_number = measure_units.measure_number
+            and recorded.recorded_unit = measure_units.recorded_unit
+    where
+        (measure_units.value_from is null or recorded.value >= measure_units.value_from)
+        and (measure_units.value_below is null or recorded.value < measure_units.value_below)
+        and recorded.value * measure_units.multiply + measure_units.add
+        between measure_units.plausible_from and measure_units.plausible_to
+),
+
+-- Two values on one day: the lower.
 daily as (
     select
         readings.person_id,
-        readings.measure,
-        readings.value,
+        readings.measure_number,
         readings.measured_date,
-        row_number() over (
-            partition by readings.person_id, readings.measure, readings.measured_date
-            order by readings.entered_date desc, readings.value asc
-        ) as preference
+        min(readings.value) as value
     from readings
-    where readings.value between readings.plausible_from and readings.plausible_to
+    group by readings.person_id, readings.measure_number, readings.measured_date
 ),
 
 ordered as (
     select
         daily.person_id,
-        daily.measure,
+        daily.measure_number,
         daily.value,
         daily.measured_date,
         lead(daily.value) over (
-            partition by daily.person_id, daily.measure
+            partition by daily.person_id, daily.measure_number
             order by daily.measured_date desc
         ) as previous_value,
         row_number() over (
-            partition by daily.person_id, daily.measure
+            partition by daily.person_id, daily.measure_number
             order by daily.measured_date desc
         ) as preference
     from daily
-    where daily.preference = 1
 )
 
 select
     ordered.person_id,
-    ordered.measure,
+    measures.measure,
     ordered.value,
     ordered.measured_date,
     ordered.previous_value
 from ordered
+inner join measures on ordered.measure_number = measures.measure_number
 where ordered.preference = 1
-order by ordered.person_id, ordered.measure
+order by ordered.person_id, ordered.measure_number

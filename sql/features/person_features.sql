@@ -2,10 +2,18 @@
 -- reads: people, conditions, measurements, avoidable_admissions, spells, emergency_attendances, contacts, medications, features, condition_list, ethnic_categories, admission_methods, codelists
 -- parameters: as_of_date
 -- grain: one row per person and feature that has a value
-with person_values as (
+with feature_names as (
+    select
+        features.feature_number,
+        min(features.feature) as feature
+    from features
+    group by features.feature_number
+),
+
+person_values as (
     select
         people.person_id,
-        features.feature,
+        features.feature_number,
         case features.kind when 'age' then people.age_years else people.imd_decile end as value
     from people
     cross join features
@@ -17,13 +25,13 @@ with person_values as (
 person_groups as (
     select
         people.person_id,
-        features.feature
+        features.feature_number
     from people
     inner join features on people.sex = features.key and features.kind = 'sex'
     union all
     select
         people.person_id,
-        features.feature
+        features.feature_number
     from people
     inner join ethnic_categories on people.ethnic_group = ethnic_categories.ethnic_group
     inner join features on ethnic_categories.census_group = features.key and features.kind = 'census_group'
@@ -47,17 +55,17 @@ unresolved as (
 condition_values as (
     select
         unresolved.person_id,
-        features.feature,
+        features.feature_number,
         count(*) as value
     from unresolved
     inner join features on unresolved.condition = features.key and features.kind in ('condition', 'condition_count')
-    group by unresolved.person_id, features.feature
+    group by unresolved.person_id, features.feature_number
 ),
 
 measurement_values as (
     select
         measurements.person_id,
-        features.feature,
+        features.feature_number,
         case features.kind
             when 'measurement' then measurements.value
             when 'measurement_days' then date_diff('day', measurements.measured_date, $as_of_date)
@@ -90,20 +98,20 @@ known_spells as (
 spell_values as (
     select
         known_spells.person_id,
-        features.feature,
+        features.feature_number,
         count(*) as value
     from known_spells
     inner join features
         on
             known_spells.kind = features.kind
             and known_spells.admitted_date >= features.window_start
-    group by known_spells.person_id, features.feature
+    group by known_spells.person_id, features.feature_number
 ),
 
 bed_day_values as (
     select
         known_spells.person_id,
-        features.feature,
+        features.feature_number,
         sum(date_diff('day', known_spells.admitted_date, known_spells.discharged_date)) as value
     from known_spells
     inner join features
@@ -114,13 +122,13 @@ bed_day_values as (
         known_spells.kind = 'emergency_admissions'
         and known_spells.discharged_date >= known_spells.admitted_date
         and known_spells.discharged_date < $as_of_date
-    group by known_spells.person_id, features.feature
+    group by known_spells.person_id, features.feature_number
 ),
 
 avoidable_values as (
     select
         avoidable_admissions.person_id,
-        features.feature,
+        features.feature_number,
         count(*) as value
     from avoidable_admissions
     inner join people on avoidable_admissions.person_id = people.person_id
@@ -128,13 +136,13 @@ avoidable_values as (
         on
             features.kind = 'avoidable_admissions'
             and avoidable_admissions.admitted_date >= features.window_start
-    group by avoidable_admissions.person_id, features.feature
+    group by avoidable_admissions.person_id, features.feature_number
 ),
 
 attendance_values as (
     select
         emergency_attendances.person_id,
-        features.feature,
+        features.feature_number,
         count(*) as value
     from emergency_attendances
     inner join people on emergency_attendances.person_id = people.person_id
@@ -145,13 +153,13 @@ attendance_values as (
     where
         emergency_attendances.arrived_date < $as_of_date
         and emergency_attendances.entered_date < $as_of_date
-    group by emergency_attendances.person_id, features.feature
+    group by emergency_attendances.person_id, features.feature_number
 ),
 
 contact_values as (
     select
         contacts.person_id,
-        features.feature,
+        features.feature_number,
         count(*) as value
     from contacts
     inner join people
@@ -164,7 +172,7 @@ contact_values as (
             and features.kind = 'contacts'
             and contacts.contact_date >= features.window_start
     where contacts.contact_date < $as_of_date
-    group by contacts.person_id, features.feature
+    group by contacts.person_id, features.feature_number
 ),
 
 known_issues as (
@@ -190,20 +198,20 @@ known_issues as (
 product_values as (
     select
         known_issues.person_id,
-        features.feature,
+        features.feature_number,
         count(distinct known_issues.product_id) as value
     from known_issues
     inner join features
         on
             features.kind = 'medicine_products'
             and known_issues.issued_date >= features.window_start
-    group by known_issues.person_id, features.feature
+    group by known_issues.person_id, features.feature_number
 ),
 
 issue_values as (
     select
         known_issues.person_id,
-        features.feature,
+        features.feature_number,
         count(*) as value
     from known_issues
     inner join codelists on known_issues.product_id = codelists.concept_id
@@ -212,36 +220,37 @@ issue_values as (
             codelists.codelist = features.key
             and features.kind = 'medicine_issues'
             and known_issues.issued_date >= features.window_start
-    group by known_issues.person_id, features.feature
+    group by known_issues.person_id, features.feature_number
 ),
 
 together as (
-    select person_values.person_id, person_values.feature, person_values.value from person_values
+    select person_values.person_id, person_values.feature_number, person_values.value from person_values
     union all
-    select person_groups.person_id, person_groups.feature, 1 as value from person_groups
+    select person_groups.person_id, person_groups.feature_number, 1 as value from person_groups
     union all
-    select condition_values.person_id, condition_values.feature, condition_values.value from condition_values
+    select condition_values.person_id, condition_values.feature_number, condition_values.value from condition_values
     union all
-    select measurement_values.person_id, measurement_values.feature, measurement_values.value from measurement_values
+    select measurement_values.person_id, measurement_values.feature_number, measurement_values.value from measurement_values
     union all
-    select spell_values.person_id, spell_values.feature, spell_values.value from spell_values
+    select spell_values.person_id, spell_values.feature_number, spell_values.value from spell_values
     union all
-    select bed_day_values.person_id, bed_day_values.feature, bed_day_values.value from bed_day_values
+    select bed_day_values.person_id, bed_day_values.feature_number, bed_day_values.value from bed_day_values
     union all
-    select avoidable_values.person_id, avoidable_values.feature, avoidable_values.value from avoidable_values
+    select avoidable_values.person_id, avoidable_values.feature_number, avoidable_values.value from avoidable_values
     union all
-    select attendance_values.person_id, attendance_values.feature, attendance_values.value from attendance_values
+    select attendance_values.person_id, attendance_values.feature_number, attendance_values.value from attendance_values
     union all
-    select contact_values.person_id, contact_values.feature, contact_values.value from contact_values
+    select contact_values.person_id, contact_values.feature_number, contact_values.value from contact_values
     union all
-    select product_values.person_id, product_values.feature, product_values.value from product_values
+    select product_values.person_id, product_values.feature_number, product_values.value from product_values
     union all
-    select issue_values.person_id, issue_values.feature, issue_values.value from issue_values
+    select issue_values.person_id, issue_values.feature_number, issue_values.value from issue_values
 )
 
 select
     together.person_id,
-    together.feature,
+    feature_names.feature,
     cast(together.value as double) as value
 from together
-order by together.person_id, together.feature
+inner join feature_names on together.feature_number = feature_names.feature_number
+order by together.person_id, together.feature_number

@@ -69,7 +69,7 @@ def test_haemoglobin_is_turned_into_grams_per_litre(value: str, unit: str, expec
     assert latest("haemoglobin", value, unit) == expected
 
 
-def test_latest_known_value_wins_and_the_day_before_is_kept() -> None:
+def test_latest_known_value_wins_the_lower_of_a_day_and_the_one_before_is_kept() -> None:
     found = answer(
         "measurements",
         registrations="person_id\n1\n2\n3\n4",
@@ -79,9 +79,8 @@ def test_latest_known_value_wins_and_the_day_before_is_kept() -> None:
             1         | egfr     | 2025-01-01 | 2025-01-01   | 55
             1         | egfr     | 2026-11-16 | 2026-11-15   | 80
             1         | egfr     | 2026-11-15 | 2026-11-16   | 90
-            2         | egfr     | 2025-01-01 | 2025-01-01   | 60
+            2         | egfr     | 2025-01-01 | 2025-01-01   | 57
             2         | egfr     | 2025-01-01 | 2025-01-02   | 58
-            2         | egfr     | 2025-01-01 | 2025-01-02   | 57
             3         | egfr     | 2025-01-01 | 2025-01-01   | 0
             3         | egfr     | 2024-01-01 | 2024-01-01   | 70
         """,
