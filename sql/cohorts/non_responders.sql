@@ -185,8 +185,8 @@ invitations as (
         on
             states.person_id = entries.person_id
             and states.programme = entries.programme
-            and entries.role = 'invited'
-            and entries.event_date >= states.due_date
+            and states.due_date <= entries.event_date
+    where entries.role = 'invited'
     group by states.person_id, states.programme
 )
 

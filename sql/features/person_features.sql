@@ -224,27 +224,71 @@ issue_values as (
 ),
 
 together as (
-    select person_values.person_id, person_values.feature_number, person_values.value from person_values
+    select
+        person_values.person_id,
+        person_values.feature_number,
+        person_values.value
+    from person_values
     union all
-    select person_groups.person_id, person_groups.feature_number, 1 as value from person_groups
+    select
+        person_groups.person_id,
+        person_groups.feature_number,
+        1 as value
+    from person_groups
     union all
-    select condition_values.person_id, condition_values.feature_number, condition_values.value from condition_values
+    select
+        condition_values.person_id,
+        condition_values.feature_number,
+        condition_values.value
+    from condition_values
     union all
-    select measurement_values.person_id, measurement_values.feature_number, measurement_values.value from measurement_values
+    select
+        measurement_values.person_id,
+        measurement_values.feature_number,
+        measurement_values.value
+    from measurement_values
     union all
-    select spell_values.person_id, spell_values.feature_number, spell_values.value from spell_values
+    select
+        spell_values.person_id,
+        spell_values.feature_number,
+        spell_values.value
+    from spell_values
     union all
-    select bed_day_values.person_id, bed_day_values.feature_number, bed_day_values.value from bed_day_values
+    select
+        bed_day_values.person_id,
+        bed_day_values.feature_number,
+        bed_day_values.value
+    from bed_day_values
     union all
-    select avoidable_values.person_id, avoidable_values.feature_number, avoidable_values.value from avoidable_values
+    select
+        avoidable_values.person_id,
+        avoidable_values.feature_number,
+        avoidable_values.value
+    from avoidable_values
     union all
-    select attendance_values.person_id, attendance_values.feature_number, attendance_values.value from attendance_values
+    select
+        attendance_values.person_id,
+        attendance_values.feature_number,
+        attendance_values.value
+    from attendance_values
     union all
-    select contact_values.person_id, contact_values.feature_number, contact_values.value from contact_values
+    select
+        contact_values.person_id,
+        contact_values.feature_number,
+        contact_values.value
+    from contact_values
     union all
-    select product_values.person_id, product_values.feature_number, product_values.value from product_values
+    select
+        product_values.person_id,
+        product_values.feature_number,
+        product_values.value
+    from product_values
     union all
-    select issue_values.person_id, issue_values.feature_number, issue_values.value from issue_values
+    select
+        issue_values.person_id,
+        issue_values.feature_number,
+        issue_values.value
+    from issue_values
 )
 
 select

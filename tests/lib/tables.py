@@ -70,11 +70,24 @@ def answer(name: str, *, as_of: dt.date = AS_OF, **given: pl.DataFrame | str) ->
     return found
 
 
+def weekly_tables(
+    names: list[str], *, as_of: dt.date = AS_OF, **given: pl.DataFrame | str
+) -> dict[str, pl.DataFrame]:
+    """Several weekly tables by name, made once each from the given tables."""
+    frames = {key: table(key, value) if isinstance(value, str) else value for key, value in given.items()}
+    return {name: _input(name, as_of, frames) for name in names}
+
+
 def _input(name: str, as_of: dt.date, frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """A table as given, made by its own SQL, or empty."""
     if name not in frames:
         made = name in WEEKLY and name in load_queries()
-        frames[name] = answer(name, as_of=as_of, **frames) if made else empty_table(name)
+        inputs = (
+            {table: _input(table, as_of, frames) for table in load_query(name).reads if table in CONTRACTS}
+            if made
+            else {}
+        )
+        frames[name] = answer(name, as_of=as_of, **inputs) if made else empty_table(name)
     return frames[name]
 
 
