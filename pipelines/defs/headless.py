@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -72,15 +73,21 @@ def _announcer(on_step: Callable[[str], None]) -> Callable[[dg.EventLogEntry], N
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
-    """One line a failed step: the step and the message of the error that began it."""
+    """One line a failed step, or one for the run if it failed before its first step: the error that began it."""
     lines = []
     for event in result.all_events:
-        if event.is_step_failure and event.step_failure_data.error:
-            error = event.step_failure_data.error
-            while error.cause:
-                error = error.cause
-            lines.append(f"{event.step_key}: {error.message.strip()}")
+        if event.is_step_failure:
+            lines.append(f"{event.step_key}: {_began_with(event.step_failure_data.error)}")
+        elif event.is_job_failure and not lines:
+            lines.append(_began_with(event.job_failure_data.error))
     return lines
+
+
+def _began_with(error: Any) -> str:
+    """The message of the first error in a chain of causes."""
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "no error was recorded"
 
 
 def _broken_contracts(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -12,6 +12,7 @@ from data_contracts.registry import HISTORY, REFERENCE
 from pipelines.defs.contracts import column_schema, contract_check, contract_result, description
 from pipelines.defs.resources import OWNERS, Workspace
 from pipelines.io.landing.ingest import ingest
+from pipelines.settings import Settings
 
 TABLES = [*HISTORY, *REFERENCE]
 UNDATED = dt.date.min
@@ -68,9 +69,9 @@ ingest_job = dg.define_asset_job(
 
 
 @dg.sensor(job=ingest_job, minimum_interval_seconds=300)
-def landing_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult:
+def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Starts an ingestion when the files in the landing folder have changed and have stopped changing."""
-    seen = _fingerprint(workspace.settings.landing)
+    seen = _fingerprint(Settings().landing)
     settled = context.cursor == seen
     requests = [dg.RunRequest(run_key=seen)] if settled and seen else []
     return dg.SensorResult(run_requests=requests, cursor=seen)

@@ -1,9 +1,12 @@
 """What assets are given: the workspace they read and write, and the weeks they are made for."""
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 
+from pipelines.io.history import recover, run_lock
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
 
@@ -23,6 +26,13 @@ class Workspace(dg.ConfigurableResource):
 
     home: str | None = None
     """The workspace folder; the default is what ``CASEFINDER_HOME`` says."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Workspace"]:
+        """This workspace for one run: no other run meanwhile, and history whole if an ingestion was interrupted."""
+        with run_lock(self.settings):
+            recover(self.settings)
+            yield self
 
     @property
     def settings(self) -> Settings:

@@ -158,12 +158,30 @@ def write_lock(settings: Settings) -> Iterator[None]:
     Raises:
         HistoryError: another ingest holds it.
     """
+    with _only(settings, "ingest"):
+        yield
+
+
+@contextmanager
+def run_lock(settings: Settings) -> Iterator[None]:
+    """Holds the one run lock of this workspace: one job at a time, whoever started it.
+
+    Raises:
+        HistoryError: another run holds it.
+    """
+    with _only(settings, "run"):
+        yield
+
+
+@contextmanager
+def _only(settings: Settings, what: str) -> Iterator[None]:
+    lock = settings.home / f"{what}.lock"
     settings.home.mkdir(parents=True, exist_ok=True)
-    with (settings.home / "ingest.lock").open("a+", encoding="utf-8") as file:
+    with lock.open("a+", encoding="utf-8") as file:
         if not _try_lock(file):
             raise HistoryError(
-                f"expected to be the only ingest; found another one writing; wait until it ends, then try again "
-                f"(lock: {settings.home / 'ingest.lock'})"
+                f"expected to be the only {what}; found another one going; wait until it ends, then try again "
+                f"(lock: {lock})"
             )
         yield
 

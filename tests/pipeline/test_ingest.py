@@ -437,7 +437,7 @@ def test_an_empty_landing_folder_and_a_missing_key_say_what_to_do(tmp_path: Path
 
 def test_a_second_ingest_meanwhile_is_told_to_wait(settings: Settings) -> None:
     emis.whole_extract().write(settings.landing)
-    with write_lock(settings), pytest.raises(HistoryError, match="found another one writing"):
+    with write_lock(settings), pytest.raises(HistoryError, match="found another one going"):
         ingest(settings)
     assert not ingest(settings).refused
 

@@ -1,0 +1,19 @@
+"""The pages under docs are what the code would write today; the asset graph's page is the graph's snapshot."""
+
+import pytest
+
+from pipelines.generated import DOCS, pages
+
+
+@pytest.mark.parametrize("name", list(pages()))
+def test_generated_page_is_current(name: str) -> None:
+    assert (DOCS / name).read_text("utf-8") == pages()[name], "run `make docs`"
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    root = DOCS.parent
+    for page in [root / "README.md", *DOCS.glob("*.md")]:
+        for part in page.read_text("utf-8").split("](")[1:]:
+            target = part.split(")")[0].split("#")[0]
+            if target and "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
