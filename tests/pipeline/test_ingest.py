@@ -533,6 +533,9 @@ def test_a_reply_of_the_opt_out_service_becomes_the_allow_list(settings: Setting
     allowed = pl.read_parquet(opt_out_path(settings))
     assert set(allowed["person_id"]) == {person(settings, 1), person(settings, 2)}
     assert set(allowed["answered_date"]) == {dt.date(2026, 11, 15)}
+    (folder / "X26MADEUP_20261108_0001.dat").write_text(f"{emis.nhs_number(3)},\n", "ascii")
+    assert "expected a reply of 2026-11-15 or later" in refusal(ingest(settings))
+    assert pl.read_parquet(opt_out_path(settings)).equals(allowed)
 
 
 @pytest.mark.parametrize(

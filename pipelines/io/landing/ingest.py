@@ -213,7 +213,8 @@ def _load_replies(store: Store, register: Register, new: list[LandedFile]) -> No
     )
     for file in replies:
         try:
-            reply = load_reply(file, key=store.key, con=store.con)
+            held = store.read(identity.opt_out_path(store.settings), identity.OPT_OUT_REPLY)
+            reply = load_reply(file, key=store.key, con=store.con, after=held["answered_date"].max())
         except LandingError as error:
             register.refuse([file], source="national opt-out", reason=str(error))
             continue

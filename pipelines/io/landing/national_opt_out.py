@@ -21,13 +21,16 @@ class Reply:
     text: TextTable
 
 
-def load_reply(file: LandedFile, *, key: bytes, con: duckdb.DuckDBPyConnection) -> Reply:
-    """The people of one reply.
+def load_reply(file: LandedFile, *, key: bytes, con: duckdb.DuckDBPyConnection, after: object = None) -> Reply:
+    """The people of one reply, which may not be older than the one held (``after``, a date, if there is one).
 
     Raises:
-        LandingError: the reply is empty, says that a job was created, reports an error, or holds anything that is
-            not an NHS number.
+        LandingError: the reply is old or empty, says that a job was created, reports an error, or holds anything that
+            is not an NHS number.
     """
+    answered = dt.datetime.strptime(file.moment, "%Y%m%d").date()
+    if isinstance(after, dt.date) and answered < after:
+        raise LandingError(expected=f"a reply of {after} or later", found=f"one of {answered}", where=file.name)
     feed = load_feed("national_opt_out")
     text = read_text(con, file, layout=feed.format, table=feed.tables[file.table])
     numbers = valid_nhs_numbers(text.rows["nhs_number"])
@@ -38,6 +41,5 @@ def load_reply(file: LandedFile, *, key: bytes, con: duckdb.DuckDBPyConnection) 
             found=f"{bad} of {text.records} lines that are not: a message or a damaged reply, not an answer",
             where=file.name,
         )
-    answered = dt.datetime.strptime(file.moment, "%Y%m%d").date()
     people = pl.DataFrame({"person_id": person_ids(numbers, key)}).unique().sort("person_id")
     return Reply(allowed=people.with_columns(answered_date=pl.lit(answered)).cast(OPT_OUT_REPLY), text=text)  # type: ignore[arg-type]
