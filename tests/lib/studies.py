@@ -74,8 +74,8 @@ def make_design(**changes: object) -> StudyDesign:
     return read_design(DESIGN, DEFINITIONS).model_copy(update=changes)
 
 
-def make_study(size: int = 8_000, *, seed: int = 1, practices: int = 12) -> Study:
-    """A study of so many people, the same for the same seed."""
+def make_study(size: int = 8_000, *, seed: int = 1, practices: int = 12, hidden_need: float = 0.0) -> Study:
+    """A study of so many people, the same for the same seed; women have log odds that no record shows."""
     draw = np.random.default_rng(seed)
     age = draw.integers(18, 95, size)
     admissions = draw.poisson(0.15, size) * (draw.random(size) < 0.5)
@@ -83,7 +83,8 @@ def make_study(size: int = 8_000, *, seed: int = 1, practices: int = 12) -> Stud
     copd, prison = draw.random(size) < 0.06, draw.random(size) < 0.01
     kidney = np.where(np.isnan(egfr), 0.0, 0.02 * (80 - np.nan_to_num(egfr)))
     log_odds = -4.8 + 0.04 * (age - 50) + 0.9 * admissions + 1.1 * copd + kidney + 0.5 * prison
-    risk = 1 / (1 + np.exp(-log_odds))
+    is_female = draw.random(size) < 0.5
+    risk = 1 / (1 + np.exp(-log_odds - hidden_need * is_female))
     ids = np.sort(draw.choice(2**40, size, replace=False))
     wide = {
         "age_years": age.astype(float),
@@ -105,7 +106,7 @@ def make_study(size: int = 8_000, *, seed: int = 1, practices: int = 12) -> Stud
                 "person_id": ids,
                 "practice_code": [f"Y{number:05}" for number in draw.integers(0, practices, size)],
                 "age_years": age,
-                "sex": np.where(draw.random(size) < 0.5, "female", "male"),
+                "sex": np.where(is_female, "female", "male"),
             }
         ),
         admissions=pl.DataFrame(
