@@ -51,6 +51,7 @@ def _base(world: World, people: People, age: Floats) -> tuple[Floats, Floats]:
     """Log emergency rate and log odds of avoidable from all that a record could show but conditions."""
     ages = world.column("emergency_by_age", "age")
     poorer = world.number("emergency.deprivation_centre") - people.deprivation_tenth
+    poorer = np.minimum(poorer, world.number("emergency.deprivation_most"))
     slope = np.interp(age, ages, world.column("emergency_by_age", "deprivation_per_tenth"))
     rate = np.interp(age, ages, world.column("emergency_by_age", "log_rate")) + slope * poorer
     rate = rate + world.number("emergency.male") * people.is_male

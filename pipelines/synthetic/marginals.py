@@ -121,10 +121,7 @@ def _who(population: Population, listed: Flags) -> Found:
 def _older(population: Population, listed: Flags, age: Floats) -> Found:
     """The share of 65 and over by fifth of practices, least deprived first."""
     people, practices = population.people, population.plan.practices
-    owner = np.repeat(np.arange(practices.height), practices["lsoa_count"].to_numpy())
-    total = np.bincount(owner, population.plan.lsoas["imd_decile"].to_numpy().astype(np.float64))
-    mean = total / practices["lsoa_count"].to_numpy()
-    fifth = np.argsort(np.argsort(-mean)) * 5 // practices.height
+    fifth = practices["deprivation_fifth"].to_numpy()
     names = ["least deprived", "second", "third", "fourth", "most deprived"]
     for place, name in enumerate(names):
         yield f"65 and over: {name} fifth of practices", age >= 65, listed & (fifth[people.practice] == place)

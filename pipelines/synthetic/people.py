@@ -76,7 +76,7 @@ def make_people(world: World, plan: Plan, chunk: Chunk) -> People:
     index, person_id = index[order], person_id[order]
     lsoa = _areas(plan, practice, draw)
     tenth = plan.lsoas["imd_decile"].to_numpy().astype(np.int16)[lsoa]
-    age, is_male = _ages(world, tenth, draw)
+    age, is_male = _ages(world, plan.practices["deprivation_fifth"].to_numpy()[practice], draw)
     birth_day = (plan.anchor_day - np.floor(age * YEAR) - 1).astype(np.int32)
     ethnic_group = _choice(world.column("ethnic_groups", "percent"), len(index), draw)
     parts: dict[str, Any] = {
@@ -121,13 +121,12 @@ def _areas(plan: Plan, practice: Ints, draw: np.random.Generator) -> Ints:
 
 @cache
 def _age_cells(version: str) -> tuple[Floats, Floats]:
-    """For each cell of sex (men after women) and age: the age; and by deprivation tenth the running share."""
+    """For each cell of sex (men after women) and age: the age; and by practice fifth the running share."""
     del version
     world = load_world()
     ages, share = _single_years(world)
     survival, _ = _survival_of(str(world.scalars["version"]))
-    tilt, level = world.number("places.older_in_better_off"), world.number("places.older_levels_off_at")
-    lean = np.outer(np.minimum(np.arange(10) - 4.5, level) * tilt, np.clip((ages - 40) / 25, -1.2, 1.6))
+    lean = np.outer(world.entry("places.older_by_fifth"), np.clip((ages - 40) / 25, -1.2, 1.6))
     cells = np.exp(lean) * share
     for _ in range(30):
         cells = cells / cells.sum(axis=1, keepdims=True)
@@ -167,16 +166,16 @@ def _survival_of(version: str) -> tuple[Floats, float]:
     return survival, float(1 / (share / survival).sum())
 
 
-def _ages(world: World, tenth: Small, draw: np.random.Generator) -> tuple[Floats, Flags]:
-    """Age at the anchor if still alive then, and sex, by deprivation tenth."""
+def _ages(world: World, fifth: Ints, draw: np.random.Generator) -> tuple[Floats, Flags]:
+    """Age at the anchor if still alive then, and sex, by the practice's deprivation fifth."""
     ages, running = _age_cells(str(world.scalars["version"]))
-    place = draw.random(len(tenth))
-    cell = np.empty(len(tenth), dtype=np.int64)
-    for row in range(10):
-        asked = tenth == row + 1
+    place = draw.random(len(fifth))
+    cell = np.empty(len(fifth), dtype=np.int64)
+    for row in range(len(running)):
+        asked = fifth == row
         cell[asked] = np.searchsorted(running[row], place[asked])
     cell = np.minimum(cell, len(ages) - 1)
-    return ages[cell] + draw.random(len(tenth)), cell >= len(ages) // 2
+    return ages[cell] + draw.random(len(fifth)), cell >= len(ages) // 2
 
 
 def _choice(weights: Floats, count: int, draw: np.random.Generator) -> Small:

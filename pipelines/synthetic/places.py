@@ -88,7 +88,7 @@ def _practices(world: World, sizes: Floats, *, seed: int, icbs: int) -> pl.DataF
 
 
 def _with_areas(world: World, practices: pl.DataFrame, *, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Practices with their range of areas, and one row per LSOA with its deprivation rank and tenth."""
+    """Practices with areas and fifth (0 the best off), and one row per LSOA with its deprivation rank and tenth."""
     draw = stream(seed, 0, "areas")
     each = np.maximum(3, np.round(practices["list_size"].to_numpy() / world.number("places.people_per_lsoa"))).astype(
         int
@@ -107,8 +107,11 @@ def _with_areas(world: World, practices: pl.DataFrame, *, seed: int) -> tuple[pl
             "imd_decile": np.clip(np.ceil(place * 10), 1, 10).astype(np.int8),
         }
     )
+    mean_tenth = np.bincount(owner, lsoas["imd_decile"].to_numpy().astype(np.float64)) / each
+    fifth = np.argsort(np.argsort(-mean_tenth, kind="stable"), kind="stable") * 5 // practices.height
     first = np.concatenate([[0], np.cumsum(each)[:-1]])
-    return practices.with_columns(first_lsoa=pl.Series(first), lsoa_count=pl.Series(each)), lsoas
+    columns = {"first_lsoa": first, "lsoa_count": each, "deprivation_fifth": fifth}
+    return practices.with_columns(pl.Series(name, values) for name, values in columns.items()), lsoas
 
 
 def _places_of(values: Floats, weights: Floats) -> Floats:

@@ -20,7 +20,7 @@ def _broken(frame: pl.DataFrame) -> list[str]:
 
 @pytest.mark.slow
 def test_two_hundred_thousand_people_hold_every_marginal() -> None:
-    frame = marginals(people=200_000, practices=100, seed=20261116, as_of=AS_OF)
+    frame = marginals(people=200_000, practices=300, seed=20261116, as_of=AS_OF)
     assert frame["made"].null_count() == 0
     assert not _broken(frame)
 
