@@ -65,6 +65,13 @@ class SensitiveSet(_Entry):
     refset: str | None
 
 
+class Decision(_Entry):
+    """An answer that a practice can give, and for how many weeks the person is then left off its list."""
+
+    name: str
+    rest_weeks: int = Field(ge=0)
+
+
 class Actions(_Entry):
     """Everything in actions.yaml."""
 
@@ -87,7 +94,9 @@ class Actions(_Entry):
     programmes: dict[str, Programme]
     flags: dict[str, Flag]
     sensitive: tuple[SensitiveSet, ...]
-    decisions: tuple[str, ...]
+    decisions: tuple[Decision, ...]
+    added_weeks: int
+    added_text: str
     intended_use: str
     not_for: tuple[str, ...]
     contact: str

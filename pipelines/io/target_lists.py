@@ -7,19 +7,24 @@ from pathlib import Path
 import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
+from data_contracts.actions import load_actions
 from data_contracts.tables.capacity import Capacity
+from pipelines.io.feedback import read_feedback
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
-from pipelines.steps.lists import WeeklyTables, weekly_slots
+from pipelines.steps.lists import WeeklyTables, sort_answers, weekly_slots
 
-READS = tuple(field.name for field in fields(WeeklyTables) if field.name != "slots")
+READS = tuple(field.name for field in fields(WeeklyTables) if field.name not in {"slots", "resting", "added"})
 """The weekly tables that the lists are made from."""
 
 
 def read_weekly_tables(warehouse: Warehouse, as_of: dt.date, icb: str) -> WeeklyTables:
-    """One ICB's tables of a week, and its practices' capacity, that lists are made from and explained by."""
-    slots = read_slots(warehouse.settings, as_of=as_of)
-    return WeeklyTables(**{name: warehouse.read(name, as_of, icb) for name in READS}, slots=slots)
+    """One ICB's tables of a week, its practices' capacity and answers: what lists are made from and explained by."""
+    settings, rules = warehouse.settings, load_actions()
+    feedback = read_feedback(settings, as_of=as_of, rules=rules)
+    resting, added = sort_answers(feedback.decisions, rules=rules, as_of=as_of) if feedback else (None, None)
+    tables = {name: warehouse.read(name, as_of, icb) for name in READS}
+    return WeeklyTables(**tables, slots=read_slots(settings, as_of=as_of), resting=resting, added=added)
 
 
 def capacity_path(settings: Settings) -> Path:

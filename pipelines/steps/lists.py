@@ -27,6 +27,10 @@ class WeeklyTables:
     measurements: pl.LazyFrame
     slots: pl.DataFrame | None = None
     """One row per practice that states its capacity: practice_code, slots; the others get the default."""
+    resting: pl.DataFrame | None = None
+    """One row per person whom the practice has dealt with lately: person_id, practice_code."""
+    added: pl.DataFrame | None = None
+    """One row per person whom the practice wants on its list: person_id, practice_code."""
 
 
 def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.DataFrame | None) -> pl.DataFrame:
@@ -68,6 +72,7 @@ def rank_members(tables: WeeklyTables, *, rules: Actions) -> pl.DataFrame:
     """One row per person and cohort, with the cohort's order and the person's place in it at the practice."""
     order = {cohort.name: number for number, cohort in enumerate(rules.cohorts)}
     found = {
+        "added_by_practice": _by_arrival(tables.added),
         "complex_care": _by_rank(tables.complex_care),
         "non_responders": _by_gaps(tables, rules=rules),
         "lifestyle_risk": _by_rank(tables.lifestyle_risk),
@@ -79,12 +84,14 @@ def rank_members(tables: WeeklyTables, *, rules: Actions) -> pl.DataFrame:
     ]
     current = tables.people.select("person_id", "practice_code")
     members = pl.concat(ranked).join(current, on=["person_id", "practice_code"], how="semi")
+    if tables.resting is not None:
+        members = members.join(tables.resting.lazy(), on=["person_id", "practice_code"], how="anti")
     place = pl.col("position").rank("ordinal").over("practice_code", "cohort")
     return members.with_columns(position=place).sort("practice_code", "cohort_order", "position").collect()
 
 
 def share_places(people: pl.LazyFrame, slots: pl.DataFrame | None, *, rules: Actions) -> pl.DataFrame:
-    """One row per practice and cohort: the places of the week, their sum rounded down.
+    """One row per practice and cohort: the places of the week, their sum rounded down; the first cohort has one.
 
     A practice that states no capacity gets the default, and never none: one place if it is too small for more.
     """
@@ -96,11 +103,12 @@ def share_places(people: pl.LazyFrame, slots: pl.DataFrame | None, *, rules: Act
         }
     ).with_columns(share=pl.col("per_thousand").cum_sum() / pl.col("per_thousand").sum())
     whole = (pl.col("places_in_all") * pl.col("share") + 1e-9).floor().cast(pl.Int64)
+    at_least = pl.min_horizontal(1, "places_in_all")
     return (
         _places_in_all(people, slots, per_thousand=sum(cohort.slots_per_thousand for cohort in rules.cohorts))
         .join(shares, how="cross")
         .sort("practice_code", "cohort_order")
-        .with_columns(so_far=whole)
+        .with_columns(so_far=pl.max_horizontal(whole, at_least))
         .with_columns(places=pl.col("so_far") - pl.col("so_far").shift(1, fill_value=0).over("practice_code"))
         .select("practice_code", "cohort", "cohort_order", "places")
     )
@@ -165,6 +173,34 @@ def _places_left(places: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
         .join(taken, on="practice_code", how="left", validate="1:1")
         .with_columns(places=pl.col("places") - pl.col("taken").fill_null(0))
     )
+
+
+PAIR = {"person_id": pl.Int64, "practice_code": pl.String}
+
+
+def sort_answers(decisions: pl.DataFrame, *, rules: Actions, as_of: dt.date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The people who rest and the people whom practices added, each one row per person and practice.
+
+    The latest answer about a person decides; of two on one day, the longer rest.
+    """
+    rests = {decision.name: decision.rest_weeks for decision in rules.decisions}
+    weeks = pl.col("decision").replace_strict(rests, default=0, return_dtype=pl.Int64)
+    latest = (
+        decisions.with_columns(rest_weeks=weeks)
+        .sort("practice_code", "person_id", "decided_date", "rest_weeks", "decision")
+        .unique(["practice_code", "person_id"], keep="last", maintain_order=True)
+        .with_columns(waited=(pl.lit(as_of) - pl.col("decided_date")).dt.total_days())
+    )
+    resting = latest.filter(pl.col("waited") < 7 * pl.col("rest_weeks"))
+    added = latest.filter((pl.col("rest_weeks") == 0) & (pl.col("waited") < 7 * rules.added_weeks))
+    added = added.filter(~pl.col("decision").is_in(list(rests)))
+    return resting.select(*PAIR), added.select(*PAIR)
+
+
+def _by_arrival(added: pl.DataFrame | None) -> pl.LazyFrame:
+    """People whom the practice added, in the fixed order of the pseudonym."""
+    people = pl.LazyFrame(schema=PAIR) if added is None else added.lazy().select(*PAIR)
+    return people.sort("practice_code", "person_id").with_columns(position=pl.int_range(pl.len(), dtype=pl.UInt32))
 
 
 def _by_rank(cohort: pl.LazyFrame) -> pl.LazyFrame:

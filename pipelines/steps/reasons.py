@@ -29,6 +29,7 @@ def word_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
     """One row per chosen person: reasons in plain words with dates, strongest first, joined by |."""
     rows = pl.concat(
         [
+            _added_reasons(tables, rules=rules),
             _score_reasons(tables, rules=rules),
             _part_reasons(tables, rules=rules),
             _programme_reasons(tables, rules=rules),
@@ -68,6 +69,13 @@ def suggest_actions(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
 def join_words(items: list[str]) -> str:
     """The items as a phrase: "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _added_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person whose place comes from the practice's own wish."""
+    return tables.chosen.filter(pl.col("place_from") == "added_by_practice").select(
+        "person_id", text=pl.lit(rules.added_text), section=pl.lit(0), place=pl.lit(0)
+    )
 
 
 def _score_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:

@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +18,7 @@ from pipelines.steps.lists import (
     choose_people,
     rank_members,
     share_places,
+    sort_answers,
     weekly_slots,
 )
 from tests.lib.release_frames import AS_OF, frame, weekly_rows, weekly_tables
@@ -133,6 +135,43 @@ def test_places_follow_the_registered_people(registered: int, places: int) -> No
     assert share_places(people, None, rules=RULES)["places"].sum() == places
 
 
+def answers(*rows: tuple[int, str, int]) -> pl.DataFrame:
+    """Answers of one practice: person, decision, days before the as-of date."""
+    schema = ["practice_code", "person_id", "decision", "decided_date"]
+    made = [("A81001", person, decision, AS_OF - dt.timedelta(days=days)) for person, decision, days in rows]
+    return pl.DataFrame(made, schema=schema, orient="row")
+
+
+def test_people_rest_as_long_as_the_answer_says() -> None:
+    given = answers((1, "contacted", 83), (2, "contacted", 84), (3, "wrong data", 27), (4, "wrong data", 28))
+    resting, added = sort_answers(given, rules=RULES, as_of=AS_OF)
+    assert resting["person_id"].to_list() == [1, 3]
+    assert added.is_empty()
+
+
+def test_the_latest_answer_decides() -> None:
+    given = answers((1, "declined", 9), (1, "add this person", 2), (2, "add this person", 9), (2, "booked", 9))
+    resting, added = sort_answers(given, rules=RULES, as_of=AS_OF)
+    assert (resting["person_id"].to_list(), added["person_id"].to_list()) == ([2], [1])
+
+
+def test_answers_change_the_next_list(tables: WeeklyTables, lists: pl.DataFrame) -> None:
+    first = lists.row(0, named=True)
+    waiting = tables.people.filter(pl.col("practice_code") == first["practice_code"]).collect()
+    wanted = waiting.join(lists, on="person_id", how="anti")["person_id"][0]
+    pair = {"practice_code": first["practice_code"]}
+    answered = replace(
+        tables,
+        resting=pl.DataFrame([pair | {"person_id": first["person_id"]}]),
+        added=pl.DataFrame([pair | {"person_id": wanted}]),
+    )
+    now = build_target_lists(answered, rules=RULES, previous=lists)
+    CONTRACTS["target_lists"].validate(now)
+    assert first["person_id"] not in now["person_id"]
+    assert now.filter(pl.col("person_id") == wanted)["reasons"][0].startswith("added by the practice")
+    assert now.height == lists.height
+
+
 def capacity(*rows: tuple[str, str, str, int]) -> pl.DataFrame:
     schema = ["practice_code", "week_from", "role", "slots"]
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("week_from").str.to_date())
@@ -142,7 +181,7 @@ def test_stated_capacity_replaces_the_default_in_the_same_shares() -> None:
     people = pl.LazyFrame({"practice_code": ["A81001"] * 8000 + ["A81002"] * 8000})
     stated = capacity(("A81001", "2026-11-16", "GP", 6), ("A81001", "2026-11-09", "nurse", 4))
     places = share_places(people, weekly_slots(stated, as_of=AS_OF), rules=RULES)
-    assert places.filter(pl.col("practice_code") == "A81001")["places"].to_list() == [4, 4, 2]
+    assert places.filter(pl.col("practice_code") == "A81001")["places"].to_list() == [1, 4, 3, 2]
     assert places.filter(pl.col("practice_code") == "A81002")["places"].sum() == 40
 
 

@@ -371,7 +371,7 @@ def test_the_list_is_frozen_filtered_and_prints_on_a4_landscape(workspace: Setti
 
 def test_decisions_come_from_a_drop_down(workspace: Settings) -> None:
     (decision, day) = list_sheet(page_of(workspace)).data_validations.dataValidation
-    assert decision.formula1.strip('"').split(",") == list(load_actions().decisions)
+    assert decision.formula1.strip('"').split(",") == [decision.name for decision in load_actions().decisions]
     assert day.type == "date"
 
 

@@ -201,7 +201,7 @@ def _write_list(page: Worksheet, sheet: PracticeList, look: _Look, *, rules: Act
     page.freeze_panes(1, 2)
     choices = {
         "validate": "list",
-        "source": list(rules.decisions),
+        "source": [decision.name for decision in rules.decisions],
         "error_title": "Decision",
         "error_message": CHOOSE,
     }
