@@ -8,25 +8,24 @@ from models.published.marking import Finding
 from models.published.registry import RowScore
 
 
-def _age(birth: pl.Expr, on: pl.Expr) -> pl.Expr:
-    """Whole years, one more from each birthday on."""
-    before_birthday = _day_of_year(on) < _day_of_year(birth)
-    return on.dt.year() - birth.dt.year() - before_birthday.cast(pl.Int32)
-
-
-def _day_of_year(date: pl.Expr) -> pl.Expr:
-    """Month and day as one number, which unlike a day count is the same in leap years."""
-    return date.dt.month().cast(pl.Int32) * 100 + date.dt.day()
+def _stamp(date: pl.Expr) -> pl.Expr:
+    """A date as one number, such as 19701231: the gap between two, in ten thousands, is whole years by birthdays."""
+    return date.dt.year() * 10_000 + date.dt.month().cast(pl.Int32) * 100 + date.dt.day()
 
 
 def _working(inputs: Inputs) -> list[dict[str, pl.Expr]]:
-    """The age, when a check is due again and when the next falls due, then the age on that day."""
+    """When a check is due again, when the next falls due, and the age now and then."""
     constants = inputs.definition.constants
-    again = inputs["last_health_check_date"].dt.offset_by(f"{constants['years_between']}y")
-    first = inputs["birth_date"].dt.offset_by(f"{constants['youngest']}y")
-    age = _age(inputs["birth_date"], inputs["as_of_date"])
-    due = {"_due": pl.max_horizontal(first, "_again")}
-    return [{"_age": age, "_again": again}, due, {"_age_when_due": _age(inputs["birth_date"], pl.col("_due"))}]
+    first = {
+        "_born": _stamp(inputs["birth_date"]),
+        "_first": inputs["birth_date"].dt.offset_by(f"{constants['youngest']}y"),
+        "_again": inputs["last_health_check_date"].dt.offset_by(f"{constants['years_between']}y"),
+    }
+    second = {
+        "_due": pl.max_horizontal("_first", "_again"),
+        "_age": (_stamp(inputs["as_of_date"]) - pl.col("_born")) // 10_000,
+    }
+    return [first, second, {"_age_when_due": (_stamp(pl.col("_due")) - pl.col("_born")) // 10_000}]
 
 
 def _flags(inputs: Inputs) -> list[Finding]:

@@ -100,7 +100,8 @@ def _batches(path: Path, definition: ScoreDefinition, key: str, batch_rows: int)
 
 def _read(path: Path, columns: list[str], batch_rows: int) -> Iterator[pl.DataFrame]:
     """The file in batches; an empty file is one empty batch."""
-    with pq.ParquetFile(path) as file:
+    # Buffering ahead would keep the bytes of every row group read so far: memory would grow with the file.
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
         empty = True
         for batch in file.iter_batches(batch_size=batch_rows, columns=columns):
             empty = False

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from data_contracts.clinical.scores.definition import ScoreInput, load_table
-from models.published.registry import load_scores
+from data_contracts.clinical.scores.definition import ScoreDefinition, ScoreInput, load_table
+from models.published.registry import RowScore, load_scores
 from tests.benchmarks.c_reference import run_program, write_program
 
 ROWS_PER_PERSON = {"acsc": 0.2, "lace": 0.2, "charlson": 1.0, "hfrs": 1.0, "multimorbidity": 1.5}
@@ -39,9 +39,9 @@ def best_of(times: int, work: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def made_up(name: str, people: int, *, unknown: float = 0.0) -> pl.DataFrame:
+def made_up(definition: ScoreDefinition, people: int, *, unknown: float = 0.0) -> pl.DataFrame:
     """Rows of one score's input contract with every value drawn from its accepted range."""
-    definition = load_scores()[name].definition
+    name = definition.name
     rows = int(people * ROWS_PER_PERSON.get(name, 1.0))
     dice = np.random.default_rng(2026)
     keys = np.arange(rows)
@@ -70,22 +70,25 @@ def _draw(column: ScoreInput, rows: int, dice: np.random.Generator) -> pl.Series
     pool = list(column.codes) or TEXTS.get(column.name)
     if pool:
         return pl.Series(pool)[pl.Series(dice.integers(0, len(pool), rows))]
-    low, high = column.clip or (column.at_least or 0.0, column.at_most or 100.0)
+    highest = column.at_most if column.below is None else column.below - 1e-6
+    low, high = column.clip or (column.at_least or 0.0, highest or 100.0)
     if column.kind == "whole":
         return pl.Series(dice.integers(int(low), int(high) + 1, rows))
     return pl.Series(dice.uniform(low, high, rows))
 
 
-def qrisk3_against_c(people: int, *, times: int = 5) -> tuple[float, float, float]:
+def against_c(
+    score: RowScore, coefficients: pl.DataFrame, people: int, *, times: int = 5
+) -> tuple[float, float, float]:
     """Seconds of Casefinder, seconds of C on one core, and the greatest difference in percentage points."""
-    score = load_scores()["qrisk3"]
-    frame = made_up("qrisk3", people)
+    name = score.definition.name
+    frame = made_up(score.definition, people)
     columns = ["male", *(name for name in frame.columns if name not in ("person_id", "sex"))]
     with tempfile.TemporaryDirectory() as folder:
-        program = write_program(load_table(score.definition, "qrisk3_coefficients"), columns, Path(folder))
+        program = write_program(coefficients, columns, Path(folder))
         runs = [run_program(program, frame.with_columns(male=pl.col("sex") == "male"), columns) for _ in range(times)]
     ours = best_of(times, lambda: score.score(frame))
-    difference = np.abs(score.score(frame)["qrisk3"].to_numpy() - runs[0][1]).max()
+    difference = np.abs(score.score(frame)[name].to_numpy() - runs[0][1]).max()
     return ours, min(seconds for seconds, _ in runs), float(difference)
 
 
@@ -93,7 +96,7 @@ def every_score(people: int, *, times: int = 3) -> dict[str, float]:
     """Seconds of each score over its rows for so many people."""
     seconds = {}
     for name, score in load_scores().items():
-        frame = made_up(name, people)
+        frame = made_up(score.definition, people)
         seconds[name] = best_of(times, lambda score=score, frame=frame: score.score(frame))
     return seconds
 
@@ -101,7 +104,8 @@ def every_score(people: int, *, times: int = 3) -> dict[str, float]:
 def main() -> None:
     """Prints the figures."""
     people = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    ours, c, difference = qrisk3_against_c(people)
+    qrisk3 = load_scores()["qrisk3"]
+    ours, c, difference = against_c(qrisk3, load_table(qrisk3.definition, "qrisk3_coefficients"), people)
     out = sys.stdout.write
     out(f"QRISK3, {people:,} people: {ours:.3f} s; C on one core {c:.3f} s; ratio {ours / c:.2f}; ")
     out(f"greatest difference {difference:.1e} percentage points\n")
