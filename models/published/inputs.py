@@ -252,7 +252,7 @@ def _fits(column: ScoreInput, dtype: pl.DataType) -> bool:
     if column.kind == "flag":
         return dtype == pl.Boolean or dtype.is_numeric()
     if column.kind == "date":
-        return dtype == pl.Date
+        return dtype in (pl.Date, pl.Datetime)
     if column.kind == "category" and isinstance(next(iter(column.codes)), int):
         return dtype.is_numeric()
     return dtype in (pl.String, pl.Categorical, pl.Enum)

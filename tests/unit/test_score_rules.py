@@ -209,6 +209,11 @@ def test_impossible_dates_are_named(changes: dict[str, object], reason: str) -> 
     assert result["health_check_eligible"] is None
 
 
+def test_dates_with_a_time_count_as_dates() -> None:
+    result = check(birth_date=dt.datetime(1986, 11, 16, 23, 59), as_of_date=dt.datetime(2026, 11, 16, 0, 1))
+    assert result["health_check_eligible"] is True
+
+
 def test_an_unknown_exclusion_counts_as_absent_and_is_listed() -> None:
     result = check(statin=None)
     assert result["health_check_eligible"] is True

@@ -20,7 +20,7 @@ _ACCEPTED = {
     "number": "a number (decimal or integer column)",
     "flag": "true or false (boolean column, or integer column of 0 and 1)",
     "text": "text",
-    "date": "a date",
+    "date": "a date (of a date and time, the time is left out)",
 }
 
 
