@@ -69,7 +69,7 @@ def _assets() -> str:
         groups.setdefault(graph.get(key).group_name, []).append(key)
     lines = ["# Assets\n", "What Dagster makes, from landing to release.\n", "```mermaid", "flowchart LR"]
     for group, keys in groups.items():
-        lines += [f"  subgraph {group}", *(f"    {key.to_user_string()}" for key in keys), "  end"]
+        lines += [f"  subgraph group_{group} [{group}]", *(f"    {key.to_user_string()}" for key in keys), "  end"]
     lines += [
         f"  {parent.to_user_string()} --> {key.to_user_string()}"
         for key in graph.toposorted_asset_keys

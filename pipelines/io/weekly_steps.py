@@ -62,7 +62,9 @@ def _target_lists(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFram
 
 STEPS = [
     WeeklyStep("cambridge_scores", ("people", "conditions", "person_features"), "scores", _cambridge_scores),
-    WeeklyStep("risk_scores", ("people", "person_features", "cambridge_scores"), "scores", _risk_scores),
+    WeeklyStep(
+        "risk_scores", ("people", "person_features", "cambridge_scores", "risk_model"), "scores", _risk_scores
+    ),
     WeeklyStep("target_lists", READS, "lists", _target_lists),
 ]
 """The steps, each after the tables that it reads."""
