@@ -99,6 +99,7 @@ def train(
     """Fit and judge the model of a study on outcomes complete by the as-of date; save it with its card."""
     _check_monday(as_of)
     _run("train", config={"risk_model": {"study": study, "as_of": f"{as_of:%Y-%m-%d}"}})
+    _show_models(Settings())
 
 
 @app.command()
@@ -191,6 +192,22 @@ def verify(
     out.print(f"{release}: hashes, rows, contracts and privacy hold")
 
 
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(help="A release folder.")],
+    after: Annotated[Path, typer.Argument(help="A later release folder.")],
+) -> None:
+    """Say what changed from one release to another: files, rows, people who joined or left each list."""
+    from pipelines.io.releases.diff import diff_releases
+
+    with _plain_errors():
+        changes = diff_releases(before, after)
+    table = Table(*changes.columns)
+    for row in changes.iter_rows():
+        table.add_row(*("" if value is None else str(value) for value in row))
+    out.print(table)
+
+
 def _run(job: str, *, partition: str | None = None, config: dict[str, dict[str, str]] | None = None) -> None:
     """Runs a job with progress; exits 1 with the reasons if it fails."""
     from pipelines.definitions import defs
@@ -236,6 +253,16 @@ def _show_ledger(settings: Settings) -> bool:
     for file, reason in refused.select("file", "reason").iter_rows():
         err.print(f"[red]refused {file}: {reason}", highlight=False)
     return refused.is_empty()
+
+
+def _show_models(settings: Settings) -> None:
+    """Prints each saved model's state and its figures on practices it never saw."""
+    from pipelines.io.training import list_models
+
+    table = Table("model", "state", "C-statistic", "calibration slope", "PPV at 2%", title="Models")
+    for model in list_models(settings):
+        table.add_row(model.version, model.state, *(f"{figure:.2f}" for figure in model.figures))
+    out.print(table)
 
 
 def _show_release(settings: Settings, as_of: dt.date) -> None:

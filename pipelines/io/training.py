@@ -85,6 +85,33 @@ def _save(
     return folder
 
 
+@dataclass(frozen=True)
+class ListedModel:
+    """A saved model: its version, its state, and C-statistic, calibration slope and PPV at 2% on unseen practices."""
+
+    version: str
+    state: str
+    figures: tuple[float, float, float]
+
+
+def list_models(settings: Settings) -> list[ListedModel]:
+    """Every saved model of the workspace, oldest first."""
+    entries = ModelStore(settings.models, load_features()).entries()
+    tables = {entry.version: _evaluation(settings, entry.version) for entry in entries}
+    return [
+        ListedModel(
+            entry.version,
+            entry.state,
+            (
+                tables[entry.version].value("c_statistic"),
+                tables[entry.version].value("calibration_slope"),
+                tables[entry.version].value("positive_predictive_value", cut=0.02),
+            ),
+        )
+        for entry in entries
+    ]
+
+
 def promote_model(settings: Settings, version: str, *, decided_by: str, decided_on: dt.date, reason: str) -> str:
     """One sentence on the new champion; the decision stands in the register with the model's figures.
 
@@ -92,11 +119,15 @@ def promote_model(settings: Settings, version: str, *, decided_by: str, decided_
         OSError: there is no such model.
         ValueError: it is not what was registered.
     """
-    table = pl.read_csv(settings.models / version / "evaluation.csv")
+    figures = _figures(_evaluation(settings, version))
     store = ModelStore(settings.models, load_features())
-    figures = _figures(Evaluation(table))
     entry = store.promote(version, decided_by=decided_by, decided_on=decided_on, reason=reason, figures=figures)
     return f"{entry.version} is champion"
+
+
+def _evaluation(settings: Settings, version: str) -> Evaluation:
+    """The judgement that was saved with a model."""
+    return Evaluation(pl.read_csv(settings.models / version / "evaluation.csv", schema_overrides={"cut": pl.Float64}))
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The whole pipeline on a few hundred made-up people: extracts in, a release out, twice the same bytes."""
 
+import runpy
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from pipelines.settings import Settings
 from tests.lib.workspaces import AS_OF, digests, make_workspace
 
 WEEK = AS_OF.isoformat()
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +55,9 @@ def test_running_the_same_week_again_changes_nothing(week: Settings) -> None:
     before = digests(week.releases / WEEK)
     run(week)
     assert digests(week.releases / WEEK) == before
+
+
+def test_notebooks_run_on_the_week(week: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASEFINDER_HOME", str(week.home))
+    for notebook in sorted(NOTEBOOKS.glob("*.py")):
+        runpy.run_path(str(notebook))
