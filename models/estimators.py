@@ -18,6 +18,8 @@ TREE_BATCH = 5_000
 """Trees predict several times faster in batches that stay in the processor's cache."""
 DIRECTIONS = {"rises": 1, "falls": -1, "any": 0}
 FEWEST_BINS_FOR_SPLINES = 5
+SMALLEST_SPREAD = 0.05
+"""A curve that moves in few people is not stretched further, so that the penalty holds the points of rare values."""
 
 
 class Fitted(Protocol):
@@ -110,8 +112,7 @@ def _splines(estimator: Estimator, sample: Sample) -> Parts:
     columns = np.concatenate(
         [basis[row] for basis, row in zip(bases, sample.bins, strict=True)], axis=1, dtype=np.float32
     )
-    scale = columns.std(axis=0)
-    scale[scale == 0] = 1
+    scale = np.maximum(columns.std(axis=0), SMALLEST_SPREAD)
     model = LogisticRegression(C=estimator.settings["inverse_penalty"], max_iter=2000)
     model.fit(columns / scale, sample.outcomes, sample_weight=sample.weights)
     slopes = model.coef_[0] / scale
