@@ -121,6 +121,10 @@ def score(
     name: Annotated[str | None, typer.Argument(help="A published score.")] = None,
     input: Annotated[Path | None, typer.Option(help="A Parquet file that meets the score's input contract.")] = None,
     output: Annotated[Path | None, typer.Option(help="The Parquet file to write.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The column that names a row; default: what --describe says.")
+    ] = None,
+    option: Annotated[list[str] | None, typer.Option(help="An option as NAME=VALUE; may be repeated.")] = None,
     list_all: Annotated[bool, typer.Option("--list", help="Name the scores.")] = False,
     describe: Annotated[bool, typer.Option("--describe", help="Print its columns, codings and units.")] = False,
 ) -> None:
@@ -136,7 +140,8 @@ def score(
         elif name and describe:
             out.print(describe_score(name), highlight=False, markup=False, soft_wrap=True)
         elif name and input and output:
-            done = score_file(name, input, output)
+            options = dict(part.split("=", 1) for part in option or [])
+            done = score_file(name, input, output, key=key, options=options)
             out.print(f"{done.rows_written:,} rows written, {done.rows_without_score:,} without a score: {output}")
         else:
             _fail("expected NAME with --input and --output, NAME --describe, or --list")

