@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -249,10 +250,17 @@ def _show_ledger(settings: Settings) -> bool:
     from pipelines.io.ledger import read_ledger
 
     ledger = read_ledger(settings.home)
-    outcomes = ["records", "loaded", "quarantined", "superseded", "deleted", "blank"]
-    table = Table("feed", "files", *outcomes, title="The ledger")
+    outcomes = {
+        "records": ["records"],
+        "loaded": ["loaded"],
+        "quarantined": ["quarantined"],
+        "superseded or deleted": ["superseded", "deleted"],
+        "not used": ["blank"],
+    }
+    table = Table("feed", "files", *outcomes, title="The ledger", box=SIMPLE)
     for (feed,), rows in ledger.group_by("feed", maintain_order=True):
-        table.add_row(str(feed), f"{rows.height:,}", *(f"{rows[outcome].sum():,}" for outcome in outcomes))
+        counts = (sum(rows[column].sum() for column in columns) for columns in outcomes.values())
+        table.add_row(str(feed), f"{rows.height:,}", *(f"{count:,}" for count in counts))
     out.print(table)
     refused = ledger.filter(ledger["status"] == "refused")
     for file, reason in refused.select("file", "reason").iter_rows():
@@ -264,7 +272,15 @@ def _show_models(settings: Settings) -> None:
     """Prints each saved model's state and its figures on practices it never saw."""
     from pipelines.io.training import list_models
 
-    table = Table("model", "state", "C-statistic", "calibration slope", "PPV at 2%", title="Models")
+    table = Table(
+        "model",
+        "state",
+        "C-statistic",
+        "calibration slope",
+        "PPV at 2%",
+        title="Models, judged on practices they never saw",
+        box=SIMPLE,
+    )
     for model in list_models(settings):
         table.add_row(model.version, model.state, *(f"{figure:.2f}" for figure in model.figures))
     out.print(table)
@@ -275,7 +291,7 @@ def _show_release(settings: Settings, as_of: dt.date) -> None:
     from pipelines.io.warehouse import Warehouse
 
     warehouse = Warehouse(settings)
-    table = Table("table", "people", "rows", title=f"The week of {as_of}")
+    table = Table("table", "people", "rows", title=f"The week of {as_of}", box=SIMPLE)
     for name in ("people", "complex_care", "non_responders", "lifestyle_risk", "target_lists"):
         rows = warehouse.read(name, as_of).select("person_id").collect()
         table.add_row(name, f"{rows['person_id'].n_unique():,}", f"{rows.height:,}")
