@@ -1,19 +1,17 @@
 """Merges changes into the history files and switches to the new files all at once, even across a crash."""
 
 import json
-import os
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import duckdb
 import polars as pl
 
 from data_contracts.registry import HISTORY
+from pipelines.io.durable import hold_lock, sync, write_aside
 from pipelines.settings import Settings
 
 DATES = {
@@ -95,16 +93,13 @@ class Switch:
     def commit(self) -> None:
         """Makes all the files visible, in the order they were first named."""
         for staged in self._moves.values():
-            _sync(staged)
+            sync(staged)
         moves = [
             [staged.relative_to(self.home).as_posix(), final.relative_to(self.home).as_posix()]
             for final, staged in self._moves.items()
         ]
-        draft = self.intent.with_suffix(".draft")
-        draft.write_text(json.dumps(moves), encoding="utf-8")
-        _sync(draft)
-        draft.replace(self.intent)
-        _sync(self.folder)
+        with write_aside(self.intent) as draft:
+            draft.write_text(json.dumps(moves), encoding="utf-8")
         self._finish(moves)
         self.intent.unlink()
 
@@ -114,7 +109,7 @@ class Switch:
             if source.exists():
                 make_folder(target.parent, private_from=self.home / "identity")
                 source.replace(target)
-                _sync(target.parent)
+                sync(target.parent)
 
 
 @contextmanager
@@ -151,54 +146,30 @@ def make_folder(folder: Path, *, private_from: Path) -> None:
         private_from.chmod(0o700)
 
 
-@contextmanager
-def write_lock(settings: Settings) -> Iterator[None]:
+def write_lock(settings: Settings) -> AbstractContextManager[None]:
     """Holds the one write lock of this workspace; the system lets it go when the process ends, however it ends.
 
     Raises:
         HistoryError: another ingest holds it.
     """
-    with _only(settings, "ingest"):
-        yield
+    return _only(settings, "ingest")
 
 
-@contextmanager
-def run_lock(settings: Settings) -> Iterator[None]:
+def run_lock(settings: Settings) -> AbstractContextManager[None]:
     """Holds the one run lock of this workspace: one job at a time, whoever started it.
 
     Raises:
         HistoryError: another run holds it.
     """
-    with _only(settings, "run"):
-        yield
+    return _only(settings, "run")
 
 
-@contextmanager
-def _only(settings: Settings, what: str) -> Iterator[None]:
+def _only(settings: Settings, what: str) -> AbstractContextManager[None]:
     lock = settings.home / f"{what}.lock"
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+", encoding="utf-8") as file:
-        if not _try_lock(file):
-            raise HistoryError(
-                f"expected to be the only {what}; found another one going; wait until it ends, then try again "
-                f"(lock: {lock})"
-            )
-        yield
-
-
-def _try_lock(file: IO[str]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    refusal = (
+        f"expected to be the only {what}; found another one going; wait until it ends, then try again (lock: {lock})"
+    )
+    return hold_lock(lock, HistoryError(refusal))
 
 
 def merge(
@@ -311,14 +282,3 @@ where
     )
 order by renamed.practice_code, renamed.person_id, renamed.{DATES[table]}, renamed.record_id
 """  # noqa: S608
-
-
-def _sync(path: Path) -> None:
-    """Forces a file, or a folder's entries, to disk."""
-    if sys.platform == "win32" and path.is_dir():
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,7 +3,6 @@
 import datetime as dt
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from data_contracts.clinical.definitions import Feature as Definition
 from models.additive import AdditiveModel
 from models.design import StudyDesign, version_of
+from pipelines.io.durable import write_aside
 
 SCHEMA = "casefinder.additive_model/1"
 REGISTER = "register.json"
@@ -175,11 +175,5 @@ def _digest(body: object) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes aside, syncs and renames, so that a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".aside")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    with write_aside(path) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")

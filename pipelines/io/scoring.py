@@ -1,6 +1,5 @@
 """Scores a Parquet file with a published score, batch by batch; what a score means is in models/published."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from data_contracts.clinical.scores.definition import ScoreDefinition
 from models.published.registry import PublishedScore, load_scores
+from pipelines.io.durable import write_aside
 
 BATCH_ROWS = 250_000
 _SORTING_MEMORY = "2GB"
@@ -56,14 +56,9 @@ def score_file(
     """
     score = _score(name)
     key = key or score.definition.key
-    partial = output_path.with_name(f".{output_path.name}.partial")
-    try:
-        with _batches(input_path, score.definition, key, batch_rows) as batches:
-            scored = (score.score(_keyed(batch, key), key=key, options=options) for batch in batches)
-            written, without = _write(scored, partial, score.definition, key)
-        partial.replace(output_path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with write_aside(output_path) as draft, _batches(input_path, score.definition, key, batch_rows) as batches:
+        scored = (score.score(_keyed(batch, key), key=key, options=options) for batch in batches)
+        written, without = _write(scored, draft, score.definition, key)
     rows = int(pq.read_metadata(input_path).num_rows)
     return ScoringReport(name, score.definition.version, rows, written, without)
 
@@ -167,7 +162,4 @@ def _write(scored: Iterator[pl.DataFrame], path: Path, definition: ScoreDefiniti
             writer.write_table(table)
             written += frame.height
             without += frame.height - frame["reason"].null_count()
-        open_writer.close()
-        sink.flush()
-        os.fsync(sink.fileno())
     return written, without

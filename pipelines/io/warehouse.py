@@ -1,9 +1,7 @@
 """Runs the SQL over Parquet, ICB by ICB; reads, writes and checks the weekly tables. No clinical rule lives here."""
 
 import datetime as dt
-import os
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pandera.errors import SchemaErrors
 
 from data_contracts.clinical.definitions import reference_tables
 from data_contracts.registry import CONTRACTS, HISTORY, REFERENCE, WEEKLY
+from pipelines.io.durable import write_aside
 from pipelines.io.queries import Query, load_query
 from pipelines.settings import Settings
 
@@ -92,7 +91,7 @@ class Warehouse:
         """Writes one ICB's part of a table made in Python, in the contract's column order, and returns its path."""
         columns = list(CONTRACTS[table].to_schema().columns)
         target = self.path(table, as_of, icb)
-        with _aside(target) as draft:
+        with write_aside(target) as draft:
             frame.lazy().select(columns).collect().write_parquet(
                 draft, compression="zstd", row_group_size=ROW_GROUP_ROWS, statistics=True
             )
@@ -107,7 +106,7 @@ class Warehouse:
     def publish_catalogue(self, as_of: dt.date) -> Path:
         """Builds the DuckDB file that analysts open: described views over the history and one week's tables."""
         target = self.settings.catalogue
-        with _aside(target) as draft, closing(duckdb.connect(str(draft))) as connection:
+        with write_aside(target) as draft, closing(duckdb.connect(str(draft))) as connection:
             for table in CONTRACTS:
                 self._add_catalogue_view(connection, table, as_of)
         return target
@@ -217,34 +216,11 @@ def empty_table(table: str) -> pl.DataFrame:
 
 def _write_query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters, target: Path) -> int:
     """Rows written: the answer of one query as one Parquet file, in the query's order."""
-    with _aside(target) as draft:
+    with write_aside(target) as draft:
         connection.sql(sql, params=parameters or None).write_parquet(
             str(draft), compression="zstd", row_group_size=ROW_GROUP_ROWS
         )
         return int(pl.scan_parquet(draft).select(pl.len()).collect().item())
-
-
-@contextmanager
-def _aside(target: Path) -> Iterator[Path]:
-    """A path beside the target to write to; synced and renamed over the target when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        yield draft.resolve()
-        _sync(draft)
-        draft.replace(target)
-        _sync(target.parent)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    """Forces a file or folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _failures(contract: type[DataFrameModel], frame: pl.LazyFrame) -> pl.DataFrame:

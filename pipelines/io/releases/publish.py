@@ -1,10 +1,7 @@
 """Writes one release aside, syncs it and makes it visible by one rename; a crash leaves the old one whole."""
 
 import datetime as dt
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import polars as pl
 
 from data_contracts.actions import load_actions
 from data_contracts.tables.release import COHORTS, RELEASED
+from pipelines.io.durable import hold_lock, sync
 from pipelines.io.identity import load_key, people_path
 from pipelines.io.releases.approvals import check_approval
 from pipelines.io.releases.files import cohort_files, write_parquet
@@ -55,8 +53,8 @@ def write_release(settings: Settings, as_of: dt.date, *, options: ReleaseOptions
         ReleaseRefusedError: tables or the opt-out answer are missing or stale; nothing changes then.
     """
     options = options or ReleaseOptions()
-    settings.releases.mkdir(parents=True, exist_ok=True)
-    with _only_writer(settings.releases):
+    busy = f"another run is writing a release in {settings.releases}; wait until it ends, then run again"
+    with hold_lock(settings.releases / ".lock", ReleaseRefusedError(busy)):
         aside = settings.releases / f".writing-{as_of.isoformat()}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
@@ -64,21 +62,6 @@ def write_release(settings: Settings, as_of: dt.date, *, options: ReleaseOptions
         sync_tree(aside)
         name = describe_file(aside, manifest, rows=None).sha256[:12]
         return make_visible(settings.releases, aside, as_of=as_of, name=name)
-
-
-@contextmanager
-def _only_writer(releases: Path) -> Iterator[None]:
-    """Holds the lock of the releases folder; the system lets it go when the process ends, however it ends."""
-    import fcntl  # not on Windows, where the rest of this module still has to load
-
-    with (releases / ".lock").open("a", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ReleaseRefusedError(
-                f"another run is writing a release in {releases}; wait until it ends, then run again"
-            ) from None
-        yield
 
 
 @dataclass(frozen=True)
@@ -270,11 +253,7 @@ def read_entered(settings: Settings, icb: str, *, as_of: dt.date) -> pl.DataFram
 def sync_tree(root: Path) -> None:
     """Returns once every file and folder under the root is on disk."""
     for path in [*root.rglob("*"), root]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(path)
 
 
 def make_visible(releases: Path, aside: Path, *, as_of: dt.date, name: str) -> Path:
@@ -296,8 +275,8 @@ def make_visible(releases: Path, aside: Path, *, as_of: dt.date, name: str) -> P
     _link(visible, Path(".builds") / build.name)
     latest = max(path.name for path in releases.iterdir() if _is_date(path.name))
     _link(releases / "latest", Path(latest))
-    _sync_folder(builds)
-    _sync_folder(releases)
+    sync(builds)
+    sync(releases)
     for old in builds.glob(f"{date}-*"):
         if old not in (build, before):
             shutil.rmtree(old)
@@ -310,14 +289,6 @@ def _link(link: Path, target: Path) -> None:
     new.unlink(missing_ok=True)
     new.symlink_to(target, target_is_directory=True)
     new.replace(link)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _is_date(name: str) -> bool:
