@@ -15,6 +15,8 @@ WITHHELD = ("dummy_patient", "spine_sensitive", "confidential")
 RETRIED = ("code_not_known", "code_not_mapped", "person_not_held")
 """Reasons that may go when a code, a patient or a roster arrives: rows with no other reason are tried again."""
 
+ODS_CODE = r"^[A-Z0-9]{3,8}$"
+
 
 def _must_be(value: bool, reason: str) -> Any:
     """A yes-or-no column that has to hold one value, with the reason when it does not."""
@@ -38,6 +40,13 @@ def _rule(reason: str, must_hold: pl.Expr) -> Any:
 
     check.__name__ = reason
     return pa.dataframe_check(n_failure_cases=1)(check)
+
+
+def _ods_code(about: str, *, missing: str, reason: str) -> Any:
+    """A code of letters and digits: it names files and folders and is shown in spreadsheets."""
+    return pa.Field(
+        str_matches=ODS_CODE, n_failure_cases=1, description=about, metadata={"missing": missing, "reason": reason}
+    )
 
 
 def _no_later(reason: str, early: str, late: str) -> Any:
@@ -169,16 +178,16 @@ class StagedNotices(Contract):
 class StagedPractices(Contract):
     """One row per practice in the national list of practices."""
 
-    practice_code: str = pa.Field(description="ODS code", metadata={"missing": "key_missing"})
+    practice_code: str = _ods_code("ODS code", missing="key_missing", reason="practice_code_not_a_code")
     practice_name: str = pa.Field(description="Name", metadata={"missing": "name_missing"})
-    icb_code: str = pa.Field(description="ODS code of the ICB", metadata={"missing": "icb_missing"})
+    icb_code: str = _ods_code("ODS code of the ICB", missing="icb_missing", reason="icb_code_not_a_code")
 
 
 class StagedPartners(Contract):
     """One row per practice: its latest membership of a primary care network."""
 
     practice_code: str = pa.Field(description="ODS code of the practice", metadata={"missing": "key_missing"})
-    pcn_code: str = pa.Field(description="ODS code of the network", metadata={"missing": "pcn_missing"})
+    pcn_code: str = _ods_code("ODS code of the network", missing="pcn_missing", reason="pcn_code_not_a_code")
 
 
 class StagedLsoas(Contract):

@@ -40,7 +40,7 @@ def explain_nhs_number(warehouse: Warehouse, *, practice_code: str, nhs_number: 
         practice_code=practice_code,
         as_of=as_of,
         registrations=_rows_of(warehouse, "registrations", person, as_of=as_of, icb=icb),
-        has_opted_out=_has_dissent(warehouse, person, practice_code, as_of=as_of, icb=icb),
+        has_opted_out=_has_dissent(warehouse, person, as_of=as_of, icb=icb),
     )
     rules = load_actions()
     return Explanation(
@@ -62,7 +62,7 @@ def _rows_of(warehouse: Warehouse, table: str, person: int, *, as_of: dt.date, i
     return warehouse.read(table, as_of, icb).filter(pl.col("person_id") == person).collect()
 
 
-def _has_dissent(warehouse: Warehouse, person: int, practice_code: str, *, as_of: dt.date, icb: str) -> bool:
+def _has_dissent(warehouse: Warehouse, person: int, *, as_of: dt.date, icb: str) -> bool:
+    """Whether any practice of the ICB holds a dissent of the person, as sql/people/people.sql asks."""
     events = _rows_of(warehouse, "events", person, as_of=as_of, icb=icb)
-    dissent = events.filter(pl.col("concept_id").is_in(codes_of("type_1_opt_out")))
-    return dissent.filter(pl.col("practice_code") == practice_code).height > 0
+    return events.filter(pl.col("concept_id").is_in(codes_of("type_1_opt_out"))).height > 0

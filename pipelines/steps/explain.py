@@ -23,7 +23,7 @@ class Question:
     registrations: pl.DataFrame
     """The person's rows of the history's registrations, any practice."""
     has_opted_out: bool
-    """Whether the record at the practice holds a Type 1 opt-out."""
+    """Whether a Type 1 opt-out is recorded, at any practice of the ICB."""
 
 
 @dataclass(frozen=True)

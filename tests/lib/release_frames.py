@@ -236,6 +236,9 @@ def _write_history(settings: Settings, people: pl.DataFrame) -> None:
             for row in part.rows(named=True)
         ]
         _write(valid("events", events), settings.history / "events" / f"{icb}.parquet")
+        held = part.select("practice_code", "person_id", "registered_date", "birth_date", "sex").rows(named=True)
+        registrations = [row | {"registration_type": "regular"} for row in held]
+        _write(valid("registrations", registrations), settings.history / "registrations" / f"{icb}.parquet")
 
 
 def _write(table: pl.DataFrame, path: Path) -> None:

@@ -265,10 +265,12 @@ DISSENT_DATES = [
     {"EffectiveDate": "", "EnteredDate": ""},
     {"EffectiveDate": "", "EnteredDate": "2031-01-01"},
     {"EffectiveDate": "", "EnteredDate": "soon", "Value": "none"},
+    {"EffectiveDate": "", "IsConfidential": "true"},
+    {"EffectiveDate": "", "IsConfidential": "perhaps", "Deleted": "perhaps"},
 ]
 
 
-def test_a_dissent_counts_whatever_its_dates(settings: Settings) -> None:
+def test_a_dissent_counts_whatever_its_dates_and_flags(settings: Settings) -> None:
     extract = emis.whole_extract()
     for number, values in enumerate(DISSENT_DATES, start=20):
         extract.add_observation(number, 1, CodeId="3", **values)
@@ -558,6 +560,29 @@ def test_reference_files_name_practices_networks_and_icbs(settings: Settings) ->
     assert practices["pcn_code"].to_list() == ["U99999", "U99999"]
     assert practices["icb_name"].to_list() == ["NHS MADE UP ICB"] * 2
     assert counts(report, "epcncorepartnerdetails") == {"loaded": 2, "superseded": 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "rule"),
+    [
+        ("../../x", "icb_code_not_a_code"),
+        ("A/B", "icb_code_not_a_code"),
+        ("..", "icb_code_not_a_code"),
+        ("=1+1", "icb_code_not_a_code"),
+        ("", "icb_missing"),
+    ],
+)
+def test_a_code_that_could_name_another_folder_is_held(settings: Settings, code: str, rule: str) -> None:
+    emis.whole_extract().write(settings.landing)
+    epraccur = settings.landing / "reference" / "epraccur.csv"
+    epraccur.write_text(epraccur.read_text("utf-8").replace(f'Y99","{emis.ICB}', f'Y99","{code}', 1), "utf-8")
+    partners = settings.landing / "reference" / "epcncorepartnerdetails.csv"
+    partners.write_text(partners.read_text("utf-8").replace("U99999", "=HYPERLINK()"), "utf-8")
+    report = ingest(settings)
+    held = pl.read_parquet(quarantine_path(settings, "reference", "reference"))
+    assert set(held["reasons"]) == {rule, "pcn_code_not_a_code"}
+    assert f"found {emis.PRACTICE}, which is not in it" in refusal(report)
+    assert not (settings.history / "registrations").exists()
 
 
 def test_a_practice_moves_with_its_icb(settings: Settings) -> None:

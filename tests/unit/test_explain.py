@@ -106,7 +106,6 @@ def test_a_number_is_looked_up_and_never_repeated(tmp_path: Path) -> None:
         explain_nhs_number(warehouse, practice_code="Z00001", nhs_number=number, as_of=AS_OF)
     registration = {"person_id": person_id(number, key), "practice_code": "A81001", "registration_type": "temporary"}
     path = warehouse.settings.history / "registrations" / "QWO.parquet"
-    path.parent.mkdir()
     frame("registrations", [registration]).write_parquet(path)
     told = explain_nhs_number(warehouse, practice_code="A81001", nhs_number=number, as_of=AS_OF)
     assert told.findings[-2] == Finding("is a regular patient", False, "registration type: temporary")

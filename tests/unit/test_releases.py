@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import openpyxl
@@ -24,7 +25,7 @@ from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError
 from pipelines.io.releases.workbook import RISKY_STARTS, escape_cell
 from pipelines.settings import Settings
 from pipelines.steps.lists import build_target_lists
-from tests.lib.release_frames import AS_OF, PRACTICES, weekly_rows, weekly_tables, write_workspace
+from tests.lib.release_frames import AS_OF, PRACTICES, WEEKLY_NAMES, weekly_rows, weekly_tables, write_workspace
 
 PEOPLE = 3000
 ROWS = weekly_rows(PEOPLE)
@@ -148,6 +149,64 @@ def test_a_type_1_opt_out_that_came_late_still_holds(fresh: Settings) -> None:
     assert whole["QRL"] == cohort_members("QRL") - memberships(opted_out)
 
 
+def test_a_type_1_opt_out_that_stayed_behind_in_another_icb_still_holds(fresh: Settings) -> None:
+    opted_out = LISTS.filter(pl.col("practice_code") == "B82001")["person_id"][0]
+    path = fresh.history / "events" / "QWO.parquet"
+    events = pl.read_parquet(path)
+    dissent = events.head(1).with_columns(
+        person_id=pl.lit(opted_out), concept_id=pl.lit(codes_of("type_1_opt_out")[0])
+    )
+    pl.concat([events, dissent]).write_parquet(path)
+    whole = cohort_rows(write_release(fresh, AS_OF))
+    assert number_of(fresh, opted_out) not in numbers_of(fresh.releases / "latest", "B82001")
+    assert whole["QRL"] == cohort_members("QRL") - memberships(opted_out)
+
+
+@pytest.mark.parametrize(
+    ("icb", "values"),
+    [
+        ("QWO", {"practice_code": "A81001", "registered_date": dt.date(2016, 1, 1)}),
+        ("QWO", {"practice_code": "A81001", "death_date": dt.date(2026, 11, 1), "registration_type": "other"}),
+        ("QRL", {"deregistered_date": dt.date(2026, 11, 1)}),
+    ],
+    ids=["moved to another ICB", "died, as another ICB knows", "left"],
+)
+def test_people_whose_registration_has_ended_since_are_left_out(
+    fresh: Settings, icb: str, values: dict[str, object]
+) -> None:
+    gone = LISTS.filter(pl.col("practice_code") == "B82001")["person_id"][0]
+    path, own = fresh.history / "registrations" / f"{icb}.parquet", pl.col("person_id") == gone
+    held = pl.read_parquet(fresh.history / "registrations" / "QRL.parquet").filter(own)
+    others = pl.read_parquet(path).filter(~own)
+    changed = held.with_columns(pl.lit(value).alias(name) for name, value in values.items()).cast(others.schema)
+    pl.concat([others, changed]).write_parquet(path)
+    whole = cohort_rows(write_release(fresh, AS_OF))
+    assert number_of(fresh, gone) not in numbers_of(fresh.releases / "latest", "B82001")
+    assert whole["QRL"] == cohort_members("QRL") - memberships(gone)
+
+
+def number_of(settings: Settings, person: int) -> str:
+    return str(identity(settings).filter(pl.col("person_id") == person)["nhs_number"][0])
+
+
+def test_what_a_week_holds_of_an_icb_without_people_is_not_released(fresh: Settings) -> None:
+    for name in [*WEEKLY_NAMES, "target_lists"]:
+        part = fresh.tables / AS_OF.isoformat() / name / "QRL.parquet"
+        part.with_stem("QZZ").write_bytes(part.read_bytes())
+    store = fresh.identity / "people" / "QRL.parquet"
+    store.with_stem("QZZ").write_bytes(store.read_bytes())
+    release = write_release(fresh, AS_OF)
+    assert {folder.name for folder in (release / "icb").iterdir()} == set(PRACTICES.values())
+
+
+def test_a_file_that_breaks_its_contract_is_refused_without_its_values(fresh: Settings) -> None:
+    path, number = week_part(fresh, "complex_care"), identity(fresh)["nhs_number"][0]
+    pl.read_parquet(path).with_columns(ranked_by=pl.lit(number)).write_parquet(path)
+    with pytest.raises(ReleaseRefusedError, match=r"complex_care .* contract: ranked_by breaks isin") as refused:
+        write_release(fresh, AS_OF)
+    assert number not in str(refused.value)
+
+
 def test_people_whom_the_national_answer_does_not_name_leave_in_no_icb_file(fresh: Settings) -> None:
     listed = LISTS.filter(pl.col("practice_code") == "B82001")["person_id"][0]
     path = fresh.identity / "national_opt_out.parquet"
@@ -187,6 +246,16 @@ def change_answer(settings: Settings, *, days: int = 1, share: float = 1.0) -> N
     answer.head(int(answer.height * share)).write_parquet(path)
 
 
+def empty(folder: Path) -> None:
+    """Leaves no row in any file of the folder."""
+    for path in folder.iterdir():
+        pl.read_parquet(path).clear().write_parquet(path)
+
+
+def week_part(settings: Settings, table: str) -> Path:
+    return settings.tables / AS_OF.isoformat() / table / "QRL.parquet"
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -195,10 +264,24 @@ def change_answer(settings: Settings, *, days: int = 1, share: float = 1.0) -> N
         (lambda settings: change_answer(settings, share=0), "is empty"),
         (lambda settings: change_answer(settings, share=0.5), "short answer"),
         (lambda settings: settings.key_file.unlink(), "expected a key file"),
-        (lambda settings: (settings.history / "events" / "QRL.parquet").unlink(), "QRL"),
-        (lambda settings: (settings.identity / "people" / "QRL.parquet").unlink(), "QRL"),
+        (lambda settings: (settings.history / "events" / "QRL.parquet").unlink(), "expected events of every ICB"),
+        (lambda settings: shutil.rmtree(settings.history / "registrations"), "nothing in .*registrations"),
+        (lambda settings: (settings.identity / "people" / "QRL.parquet").unlink(), "identity store of QRL"),
+        (lambda settings: empty(settings.identity / "people"), "has no approval"),
+        (lambda settings: week_part(settings, "target_lists").unlink(), "target_lists of QRL is missing"),
     ],
-    ids=["no answer", "stale answer", "empty answer", "short answer", "no key", "no history", "no identity"],
+    ids=[
+        "no answer",
+        "stale answer",
+        "empty answer",
+        "short answer",
+        "no key",
+        "no history",
+        "no registrations",
+        "no identity",
+        "empty identity",
+        "no list of an ICB",
+    ],
 )
 def test_what_is_missing_stops_the_release_and_leaves_the_last_one(fresh: Settings, spoil: object, says: str) -> None:
     before = contents(write_release(fresh, AS_OF))

@@ -60,8 +60,8 @@ def type_patients(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
 def type_events(rows: pl.DataFrame, setting: Setting, codes: pl.DataFrame) -> pl.DataFrame:
     """One row per observation, for StagedEvents and the events table.
 
-    A dissent is never held back for its dates: an impossible clinical date becomes none, and an impossible entry
-    date the extract's last day, so that the opt-out counts.
+    A dissent is never held back for its dates, its value or its own flags: an impossible clinical date becomes none,
+    and an impossible entry date the extract's last day, so that the opt-out counts.
     """
     numbers = {"value": number_of("value")}
     typed = _entries(rows, setting, dates=("clinical_date", "entered_date")).with_columns(
@@ -80,6 +80,8 @@ def type_events(rows: pl.DataFrame, setting: Setting, codes: pl.DataFrame) -> pl
         entered_date=pl.when(is_dissent & ~_is_possible("entered_date").fill_null(False))
         .then(pl.lit(setting.extract_date - dt.timedelta(days=1)))
         .otherwise("entered_date"),
+        is_confidential=pl.col("is_confidential") & ~is_dissent,
+        has_readable_flags=pl.col("has_readable_flags") | is_dissent,
         has_readable_dates=pl.col("has_readable_dates") | is_dissent,
         has_readable_numbers=pl.col("has_readable_numbers") | is_dissent,
     )

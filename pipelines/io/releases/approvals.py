@@ -96,6 +96,13 @@ def _unapproved(approval: IcbApproval) -> list[str]:
 
 
 def _are_made_up(settings: Settings, icb: str) -> bool:
-    """True if every NHS number of the ICB is in the range that is never given to anyone."""
-    numbers = pl.scan_parquet(people_path(settings, icb)).select(pl.col("nhs_number").str.starts_with(MADE_UP).all())
-    return bool(numbers.collect().item())
+    """True if there are people, and every NHS number of the ICB is in the range that is never given to anyone.
+
+    Raises:
+        ReleaseRefusedError: there is no identity store of the ICB.
+    """
+    path = people_path(settings, icb)
+    if not path.is_file():
+        raise ReleaseRefusedError(f"expected the identity store of {icb}; found none at {path}; ingest again")
+    is_made_up = pl.col("nhs_number").str.starts_with(MADE_UP).fill_null(value=False)
+    return bool(pl.scan_parquet(path).select(is_made_up.all() & (pl.len() > 0)).collect().item())

@@ -47,14 +47,14 @@ def read_national_answer(settings: Settings, *, as_of: dt.date, options: Release
 
 
 def decide_allowed(
-    settings: Settings, people: pl.DataFrame, answer: pl.DataFrame | None, *, icb: str, options: ReleaseOptions
+    people: pl.DataFrame, answer: pl.DataFrame | None, *, dissent: pl.DataFrame, icb: str, options: ReleaseOptions
 ) -> Allowed:
     """Who of one ICB's people may appear in practice lists and in ICB files.
 
     Raises:
         ReleaseRefusedError: the national answer allows too few to be a whole answer.
     """
-    may_list = people.select("person_id").join(read_dissent(settings, people, icb=icb), on="person_id", how="anti")
+    may_list = people.select("person_id").join(dissent, on="person_id", how="anti")
     if answer is None:
         return Allowed(practice_lists=may_list, icb_files=may_list)
     may_leave = may_list.join(answer, on="person_id", how="semi")
@@ -66,18 +66,54 @@ def decide_allowed(
     return Allowed(practice_lists=may_list, icb_files=may_leave)
 
 
-def read_dissent(settings: Settings, people: pl.DataFrame, *, icb: str) -> pl.DataFrame:
-    """One row per person with a Type 1 opt-out at the practice of registration, whatever its date.
+def read_dissent(settings: Settings) -> pl.DataFrame:
+    """One row per person with a Type 1 opt-out at any practice of any ICB, whatever its date.
 
-    It reads everything that has landed: an opt-out that arrived while the week was being made holds.
+    It reads everything that has landed: an opt-out that arrived while the week was being made holds, and so does one
+    that stayed behind when the person moved.
+
+    Raises:
+        ReleaseRefusedError: an ICB has registrations but no events, so nobody can tell who opted out.
     """
     codes = codes_of("type_1_opt_out")
-    return (
-        pl.scan_parquet(settings.history / "events" / f"{icb}.parquet")
-        .filter(pl.col("concept_id").is_in(codes))
+    dissent = _scan_history(settings, "events").filter(pl.col("concept_id").is_in(codes))
+    return dissent.select("person_id").unique().collect()
+
+
+def registered_now(settings: Settings, people: pl.DataFrame) -> pl.DataFrame:
+    """The people of one ICB who are alive and whose latest open regular registration, in any ICB, is still there.
+
+    Like the dissent it reads everything that has landed, so a person whom two ICBs hold is in one of them only.
+
+    Raises:
+        ReleaseRefusedError: there are no registrations.
+    """
+    own = people.lazy().select("person_id")
+    rows = _scan_history(settings, "registrations").join(own, on="person_id", how="semi")
+    dead = rows.filter(pl.col("death_date").is_not_null()).select("person_id")
+    latest = (
+        rows.filter((pl.col("registration_type") == "regular") & pl.col("deregistered_date").is_null())
+        .sort("person_id", "registered_date", "practice_code", descending=[False, True, False])
+        .unique("person_id", keep="first", maintain_order=True)
+        .join(dead, on="person_id", how="anti")
         .select("person_id", "practice_code")
-        .unique()
-        .join(people.lazy().select("person_id", "practice_code"), on=["person_id", "practice_code"], how="semi")
-        .select("person_id")
         .collect()
     )
+    return people.join(latest, on=["person_id", "practice_code"], how="semi", maintain_order="left")
+
+
+def icb_codes(settings: Settings) -> list[str]:
+    """The ICBs of which people are held, sorted."""
+    return sorted(path.stem for path in (settings.history / "registrations").glob("*.parquet"))
+
+
+def _scan_history(settings: Settings, table: str) -> pl.LazyFrame:
+    """A history table of all ICBs."""
+    paths = [settings.history / table / f"{icb}.parquet" for icb in icb_codes(settings)]
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing or not paths:
+        found = ", ".join(missing) or f"nothing in {settings.history / 'registrations'}"
+        raise ReleaseRefusedError(
+            f"expected {table} of every ICB, to ask again who may appear; missing: {found}; ingest again"
+        )
+    return pl.scan_parquet(paths, glob=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from pandera.errors import SchemaError
 
 from data_contracts.actions import load_actions
 from data_contracts.tables.release import COHORTS, RELEASED
@@ -13,7 +14,14 @@ from pipelines.io.durable import hold_lock, sync
 from pipelines.io.identity import load_key, people_path
 from pipelines.io.releases.approvals import check_approval
 from pipelines.io.releases.files import cohort_files, write_parquet
-from pipelines.io.releases.gate import Allowed, decide_allowed, read_national_answer
+from pipelines.io.releases.gate import (
+    Allowed,
+    decide_allowed,
+    icb_codes,
+    read_dissent,
+    read_national_answer,
+    registered_now,
+)
 from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_dictionary, describe_file, write_manifest
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, code_version
 from pipelines.io.releases.summary import IcbWeek, write_summary
@@ -94,21 +102,23 @@ class _Writer:
         """Writes all files, the manifest last, and returns the manifest's path."""
         answer = read_national_answer(self.settings, as_of=self.as_of, options=self.options)
         key = load_key(self.settings)
-        for code in self._icb_codes():
-            icb = self._read(code, answer)
+        codes = self._icb_codes()
+        dissent = read_dissent(self.settings)
+        for code in codes:
+            icb = self._read(code, answer, dissent)
             self._write_icb(icb, key=key)
             self._write_practices(icb)
         return write_manifest(self.root, self.files, self._facts())
 
     def _icb_codes(self) -> list[str]:
+        """The ICBs of which people are held; what a week holds of others is left from before they were moved."""
         folder = self.settings.tables / self.as_of.isoformat() / "target_lists"
-        codes = sorted(path.stem for path in folder.glob("*.parquet"))
-        if not codes:
+        if not any(folder.glob("*.parquet")):
             raise ReleaseRefusedError(
                 f"no target lists for {self.as_of}: expected {folder}/<icb_code>.parquet; "
                 f"run `casefinder run --as-of {self.as_of}` first"
             )
-        return codes
+        return icb_codes(self.settings)
 
     def _table(self, name: str, code: str) -> pl.DataFrame:
         path = self.settings.tables / self.as_of.isoformat() / name / f"{code}.parquet"
@@ -116,13 +126,15 @@ class _Writer:
             raise ReleaseRefusedError(f"{name} of {code} is missing: expected {path}; run the week again")
         return pl.read_parquet(path)
 
-    def _read(self, code: str, answer: pl.DataFrame | None) -> _Icb:
+    def _read(self, code: str, answer: pl.DataFrame | None, dissent: pl.DataFrame) -> _Icb:
         self.approvals[code] = check_approval(self.settings, icb=code, as_of=self.as_of)
         tables = {name: self._table(name, code) for name in TABLES}
-        allowed = decide_allowed(self.settings, tables["people"], answer, icb=code, options=self.options)
+        people = registered_now(self.settings, tables["people"])
+        allowed = decide_allowed(people, answer, dissent=dissent, icb=code, options=self.options)
         practices = pl.read_parquet(self.settings.history / "practices.parquet").filter(pl.col("icb_code") == code)
         self.models |= set(tables["risk_scores"]["model_version"].drop_nulls().unique())
-        self.left_out["type_1_opt_out"] += tables["people"].height - allowed.practice_lists.height
+        self.left_out["not_registered_at_the_practice_now"] += tables["people"].height - people.height
+        self.left_out["type_1_opt_out"] += people.height - allowed.practice_lists.height
         self.left_out["national_opt_out"] += allowed.practice_lists.height - allowed.icb_files.height
         return _Icb(code, tables, allowed, practices, read_entered(self.settings, code, as_of=self.as_of))
 
@@ -141,7 +153,7 @@ class _Writer:
         )
         made = cohort_files(may_leave, masked=masked, names=names)
         for name, frame in made.items():
-            RELEASED[name].validate(frame)
+            _check_contract(name, frame)
             path = folder / f"{name}.parquet"
             write_parquet(
                 frame, path, as_of=self.as_of, facts={"casefinder.cohort": name, "casefinder.icb": icb.code}
@@ -230,6 +242,21 @@ class _Writer:
             smallest_group=self.groups,
             left_out=dict(rounded),
         )
+
+
+def _check_contract(name: str, frame: pl.DataFrame) -> None:
+    """Returns if the contract holds. Pandera's own message quotes values, so it goes no further.
+
+    Raises:
+        ReleaseRefusedError: it does not.
+    """
+    try:
+        RELEASED[name].validate(frame)
+    except SchemaError as error:
+        broken = f"{error.schema.name} breaks {getattr(error.check, 'name', error.check)}"
+        raise ReleaseRefusedError(
+            f"{name} of the release does not meet its contract: {broken}; see data_contracts/tables/release.py"
+        ) from None
 
 
 def _nhs_numbers(settings: Settings, icb: str) -> pl.DataFrame:
