@@ -179,11 +179,27 @@ def _timeless_tables() -> dict[str, pl.DataFrame]:
         "discharge_methods": read_definition_csv("discharge_methods.csv").with_columns(
             is_death=pl.col("is_death") == "true"
         ),
-        "acsc_conditions": read_definition_csv("acsc_conditions.csv")
-        .with_row_index("priority")
-        .cast({"priority": pl.Int32}),
+        "acsc_conditions": _avoidable_conditions(),
         "lifestyle_rules": read_definition_csv("lifestyle_rules.csv", value_from=pl.Float64, value_below=pl.Float64),
     }
+
+
+def _avoidable_conditions() -> pl.DataFrame:
+    """One row per condition, rule and prefix of a code: priority, condition, rule, prefix."""
+    conditions = read_definition_csv("scores/acsc_conditions.csv").with_row_index("priority")
+    rules = {
+        "icd10_prefixes": pl.format("diagnosis_{}", "position"),
+        "needs_secondary": pl.lit("require_secondary"),
+        "excluded_by_secondary": pl.lit("exclude_secondary"),
+        "excluded_procedure_prefixes": pl.format("exclude_procedure_{}", "excluded_procedure_position"),
+    }
+    parts = [
+        conditions.filter(pl.col(prefixes).is_not_null())
+        .select(pl.col("priority").cast(pl.Int32), "condition", rule=rule, prefix=pl.col(prefixes).str.split("|"))
+        .explode("prefix")
+        for prefixes, rule in rules.items()
+    ]
+    return pl.concat(parts).sort("priority", "condition", "rule", "prefix")
 
 
 def _spell_out_ranges(entry: dict[str, Any]) -> dict[str, Any]:
