@@ -1,11 +1,12 @@
 """Loads actions.yaml: what a practice list may say, how long it is and what a practice can answer."""
 
-import datetime as dt
 from functools import cache
 from importlib.resources import files
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+from data_contracts.provenance import Provenance
 
 ACTIONS = files("data_contracts.clinical") / "actions.yaml"
 
@@ -72,15 +73,9 @@ class Decision(_Entry):
     rest_weeks: int = Field(ge=0)
 
 
-class Actions(_Entry):
+class Actions(Provenance):
     """Everything in actions.yaml."""
 
-    source: str
-    version: str
-    licence: str
-    reviewer: str
-    effective_from: dt.date
-    effective_to: dt.date | None = None
     cohorts: tuple[CohortRule, ...]
     tie_rule: str
     scores: dict[str, Phrase]

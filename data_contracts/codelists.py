@@ -1,13 +1,13 @@
 """Loads codelists and refuses those that lack a source, a licence, dates or a valid check digit."""
 
-import datetime as dt
 from functools import cache
 from importlib.resources import files
 from typing import Literal
 
 import polars as pl
 import yaml
-from pydantic import BaseModel, ConfigDict
+
+from data_contracts.provenance import Provenance
 
 CODELISTS = files("data_contracts.clinical") / "codelists"
 
@@ -35,19 +35,11 @@ _ROTATION = [
 ]
 
 
-class CodelistFile(BaseModel):
-    """Provenance of one codelist file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class CodelistFile(Provenance):
+    """One codelist file with its provenance."""
 
     file: str
     system: Literal["SNOMED CT", "dm+d"]
-    source: str
-    version: str
-    licence: str
-    reviewer: str
-    effective_from: dt.date
-    effective_to: dt.date | None = None
 
 
 def is_valid_sctid(code: str) -> bool:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
@@ -158,11 +158,6 @@ class StudyDesign(Frozen):
     def names(self) -> list[str]:
         """Names of the features, in the design's order."""
         return [feature.name for feature in self.features]
-
-    def without_features(self, names: Collection[str]) -> "StudyDesign":
-        """The same study with fewer features."""
-        kept = tuple(feature for feature in self.features if feature.name not in names)
-        return self.model_copy(update={"features": kept})
 
 
 def version_of(definitions: Iterable[Definition]) -> str:

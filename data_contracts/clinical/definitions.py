@@ -11,23 +11,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from data_contracts.codelists import is_valid_sctid, load_codelists
+from data_contracts.provenance import Provenance
 
 CLINICAL = files("data_contracts.clinical")
 PROGRAMME_ROLES = ["done", "no_response", "declined", "unsuitable", "invited"]
 
 
-class Provenance(BaseModel):
-    """Where one definition file comes from and when it applies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class DefinitionFile(Provenance):
+    """One definition file with its provenance."""
 
     file: str
-    source: str
-    version: str
-    licence: str
-    reviewer: str
-    effective_from: dt.date
-    effective_to: dt.date | None = None
 
 
 class Feature(BaseModel):
@@ -69,10 +62,10 @@ class Measure(BaseModel):
 
 
 @cache
-def load_provenance() -> dict[str, Provenance]:
+def load_provenance() -> dict[str, DefinitionFile]:
     """The provenance of every definition file, by file name."""
     entries = yaml.safe_load((CLINICAL / "provenance.yaml").read_text("utf-8"))
-    return {entry["file"]: Provenance(**entry) for entry in entries}
+    return {entry["file"]: DefinitionFile(**entry) for entry in entries}
 
 
 def read_definition(file: str) -> str:

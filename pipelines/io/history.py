@@ -281,4 +281,4 @@ where
             and gone_people.number > renamed.number
     )
 order by renamed.practice_code, renamed.person_id, renamed.{DATES[table]}, renamed.record_id
-"""  # noqa: S608
+"""  # noqa: S608 - names come from the contract

@@ -65,7 +65,7 @@ def entries(
     )
 
 
-def span(world: World, plan: Plan, people: People, lives: Lives, years: float) -> Span:
+def span(plan: Plan, people: People, lives: Lives, years: float) -> Span:
     """The span that ends at the anchor, on leaving or at death, and starts at birth or this many years before."""
     last = np.minimum(np.minimum(lives.death_day, people.left_day), plan.anchor_day).astype(np.float64)
     first = np.maximum(people.birth_day, plan.anchor_day - years * YEAR)
@@ -83,9 +83,9 @@ def clinical_entries(
     world: World, plan: Plan, people: People, onsets: Onsets, lives: Lives, coding: Coding, chunk: int
 ) -> Entries:
     """Diagnoses, readings, smoking, ethnic group and dissent of a chunk's people."""
-    whole = span(world, plan, people, lives, world.number("time.years_before"))
+    whole = span(plan, people, lives, world.number("time.years_before"))
     parts = [
-        *_diagnoses(world, plan, people, onsets, whole, coding, stream(plan.seed, chunk, "diagnoses")),
+        *_diagnoses(world, people, onsets, whole, coding, stream(plan.seed, chunk, "diagnoses")),
         *_smoking(world, people, whole, coding, stream(plan.seed, chunk, "smoking")),
         *_once(world, plan, people, whole, coding, stream(plan.seed, chunk, "once")),
         *_readings(world, plan, people, onsets, whole, coding, stream(plan.seed, chunk, "readings")),
@@ -94,7 +94,7 @@ def clinical_entries(
 
 
 def _diagnoses(
-    world: World, plan: Plan, people: People, onsets: Onsets, whole: Span, coding: Coding, draw: np.random.Generator
+    world: World, people: People, onsets: Onsets, whole: Span, coding: Coding, draw: np.random.Generator
 ) -> list[Entries]:
     """One entry per recorded condition, some entered late."""
     found = []
@@ -222,7 +222,7 @@ def medicine_entries(
 ) -> Entries:
     """Issues of medicines; ``value`` is the quantity."""
     draw = stream(plan.seed, chunk, "medicines")
-    when = span(world, plan, people, lives, world.number("time.medicine_years"))
+    when = span(plan, people, lives, world.number("time.medicine_years"))
     found = []
     for medicine in world.tables["medicines"].iter_rows(named=True):
         if not coding.has(medicine["medicine"]):
@@ -255,7 +255,7 @@ def contact_rate(world: World, plan: Plan, people: People, condition_count: Floa
 def contact_entries(world: World, plan: Plan, people: People, onsets: Onsets, lives: Lives, chunk: int) -> Entries:
     """Contacts; ``code`` is the place of the kind in CONTACT_KINDS."""
     draw = stream(plan.seed, chunk, "contacts")
-    when = span(world, plan, people, lives, world.number("time.contact_years"))
+    when = span(plan, people, lives, world.number("time.contact_years"))
     conditions = (onsets.onset_day < plan.anchor_day).sum(axis=1)
     rate = contact_rate(world, plan, people, conditions) * people.engagement
     rate = rate * np.exp(world.number("contacts.frailty") * people.frailty)

@@ -17,7 +17,7 @@ def prevention_entries(
     world: World, plan: Plan, people: People, onsets: Onsets, lives: Lives, coding: Coding, chunk: int
 ) -> Entries:
     """All screening and immunisation entries of a chunk's people."""
-    whole = span(world, plan, people, lives, world.number("time.years_before"))
+    whole = span(plan, people, lives, world.number("time.years_before"))
     draw = stream(plan.seed, chunk, "prevention")
     lean = _leaning(world, people)
     return joined(

@@ -12,7 +12,7 @@ def test_generated_page_is_current(name: str) -> None:
 
 def test_every_link_between_pages_leads_somewhere() -> None:
     root = DOCS.parent
-    for page in [root / "README.md", *DOCS.glob("*.md")]:
+    for page in [root / "README.md", *DOCS.rglob("*.md")]:
         for part in page.read_text("utf-8").split("](")[1:]:
             target = part.split(")")[0].split("#")[0]
             if target and "://" not in target:

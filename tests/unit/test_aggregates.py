@@ -1,3 +1,5 @@
+"""Counts by group: what is counted, and what is hidden because it is small."""
+
 import polars as pl
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""The search for planted identifiers, however they are written or packed."""
+
 import base64
 import gzip
 import hashlib

@@ -1,3 +1,5 @@
+"""What a release may show: pseudonyms, rounding and values that few people have."""
+
 import datetime as dt
 
 import polars as pl

@@ -1,3 +1,5 @@
+"""Why a person is, or is not, on a practice's list."""
+
 import datetime as dt
 from pathlib import Path
 

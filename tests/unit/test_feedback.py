@@ -1,3 +1,5 @@
+"""What practices send back, and how it changes the next list."""
+
 import datetime as dt
 from pathlib import Path
 

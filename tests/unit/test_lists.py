@@ -1,3 +1,5 @@
+"""How a practice's list is ranked, cut to what it can see and carried over."""
+
 import datetime as dt
 from dataclasses import replace
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""How reasons and actions are put into words."""
+
 import datetime as dt
 from importlib.resources import files
 

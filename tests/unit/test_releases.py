@@ -1,3 +1,5 @@
+"""A release from tables to visible files: contents, refusals, crashes and verification."""
+
 import datetime as dt
 import fcntl
 import hashlib

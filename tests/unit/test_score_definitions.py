@@ -1,3 +1,5 @@
+"""The definitions of published scores: what they must state to load."""
+
 import polars as pl
 import pytest
 import yaml

@@ -1,3 +1,5 @@
+"""Scoring Parquet files in batches."""
+
 from pathlib import Path
 
 import polars as pl

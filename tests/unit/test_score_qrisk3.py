@@ -1,3 +1,5 @@
+"""QRISK3: its inputs, refusals and marks."""
+
 import polars as pl
 import pytest
 
