@@ -46,7 +46,15 @@ def read_feedback(settings: Settings, *, as_of: dt.date, rules: Actions) -> Feed
     for path in paths:
         try:
             rows += list(_answers(path))
-        except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, IndexError, ValueError, StopIteration):
+        except (
+            zipfile.BadZipFile,
+            ElementTree.ParseError,
+            KeyError,
+            IndexError,
+            ValueError,
+            OverflowError,
+            StopIteration,
+        ):
             refused += 1
     answers = pl.DataFrame(rows, schema=_ROWS, orient="row").unique(maintain_order=True)
     known = [*(decision.name for decision in rules.decisions), ADD]

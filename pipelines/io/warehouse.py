@@ -78,13 +78,17 @@ class Warehouse:
         return BuildReport(name, rows, time.perf_counter() - started, size)
 
     def read(self, table: str, as_of: dt.date, icb: str | None = None) -> pl.LazyFrame:
-        """One ICB's part of a table, or all parts one after the other.
+        """One ICB's part of a table, or all parts one after the other; history that has not landed is empty.
 
         Raises:
             FileNotFoundError: a part has not been built.
         """
         icbs = [icb] if icb else self.icb_codes()
+        if table in HISTORY:
+            icbs = [code for code in icbs if self.path(table, as_of, code).exists()]
         parts = [self._existing(table, as_of, code) for code in icbs]
+        if table in HISTORY and not parts:
+            return empty_table(table).lazy()
         return pl.scan_parquet(list(dict.fromkeys(parts)), glob=False)
 
     def write(self, table: str, as_of: dt.date, icb: str, frame: pl.DataFrame | pl.LazyFrame) -> Path:

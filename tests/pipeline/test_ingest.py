@@ -459,6 +459,23 @@ def test_links_and_odd_names_are_never_opened(settings: Settings, tmp_path: Path
     assert table(settings, "registrations").height == 3
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"emis/{emis.OTHER_PRACTICE}/1_Admin_Patient_20261399030000_{emis.AGREEMENT}.csv",
+        "hospital/HES_AE_20269999.txt",
+        "national_opt_out/X26MADEUP_20260230_0001.dat",
+    ],
+)
+def test_a_name_with_an_impossible_day_stops_that_file_only(settings: Settings, name: str) -> None:
+    emis.whole_extract().write(settings.landing)
+    path = settings.landing / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x\n", "utf-8")
+    assert "the name does not meet" in refusal(ingest(settings))
+    assert table(settings, "registrations").height == 3
+
+
 def test_identity_and_quarantine_are_for_the_owner_only(settings: Settings) -> None:
     emis.whole_extract().add_observation(9, 9).write(settings.landing)
     ingest(settings)

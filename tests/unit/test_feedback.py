@@ -74,6 +74,12 @@ def test_answers_that_cannot_be_used_are_counted(workspace: Settings, cells: dic
     assert (read.decisions.height, read.refused_rows) == (0, 1)
 
 
+def test_a_day_beyond_the_calendar_refuses_that_workbook_only(workspace: Settings) -> None:
+    read = answer(workspace, {"I2": "booked", "J2": 99_999_999})
+    assert read is not None
+    assert (read.refused_files, read.decisions.height) == (1, 0)
+
+
 def test_a_file_that_is_no_workbook_is_counted_and_stops_nothing(tmp_path: Path) -> None:
     settings = write_workspace(tmp_path, weekly_rows(20), LISTS.clear())
     folder = settings.landing / "feedback" / "A81001"

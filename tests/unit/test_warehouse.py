@@ -37,6 +37,9 @@ def test_history_that_has_not_landed_is_empty(warehouse: Warehouse) -> None:
     warehouse.build("people", AS_OF)
     assert warehouse.build("conditions", AS_OF).rows_by_icb == {"QE1": 1, "QF7": 0}
     assert warehouse.build("avoidable_admissions", AS_OF).rows == 0
+    assert [warehouse.read(name, AS_OF).collect().height for name in ("events", "spells")] == [1, 0]
+    assert warehouse.read("events", AS_OF, "QF7").collect().is_empty()
+    assert warehouse.check("events", AS_OF).is_empty()
 
 
 def test_same_inputs_give_the_same_bytes(warehouse: Warehouse) -> None:

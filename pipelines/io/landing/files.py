@@ -1,5 +1,6 @@
 """Finds landed files by contract, never trusting a name: no links, nothing outside landing, no odd names."""
 
+import datetime as dt
 import hashlib
 import os
 import stat
@@ -96,7 +97,7 @@ def _match(path: Path, *, feed: Feed, parts: tuple[str, ...], shown: str) -> lis
     if named.get("archive"):
         return _open_archive(path, feed=feed, practice=practice, shown=shown)
     table = feed.table_named(named.get("table", next(iter(feed.tables))))
-    if table is None:
+    if table is None or not _is_moment(named.get("moment")):
         return [UnknownFile(shown, f"the name does not meet the {feed.feed} contract")]
     digest = _digest(path)
     return [
@@ -151,6 +152,14 @@ def _digest(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
+
+
+def _is_moment(digits: str | None) -> bool:
+    """True if a name holds no moment, or one whose first eight digits are a day."""
+    try:
+        return not digits or bool(dt.datetime.strptime(digits[:8], "%Y%m%d"))
+    except ValueError:
+        return False
 
 
 def _is_ods_code(text: str) -> bool:
