@@ -1,6 +1,5 @@
 """What a published score takes, gives and rests on; the loader refuses a definition without its provenance."""
 
-import datetime as dt
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -9,6 +8,8 @@ from typing import Any, Literal
 import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data_contracts.provenance import Provenance
 
 SCORES = files("data_contracts.clinical") / "scores"
 
@@ -157,18 +158,12 @@ class Step(_Frozen):
     at_least: float
 
 
-class ScoreDefinition(_Frozen):
+class ScoreDefinition(Provenance):
     """A published score: provenance, input contract, outputs, bands and options."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
-    version: str
-    source: str
-    licence: str
     licence_note: str
-    reviewer: str
-    effective_from: dt.date
-    effective_to: dt.date | None = None
     grain: str
     rows: Literal["one_per_key", "many_per_key"] = "one_per_key"
     key: str = "person_id"
@@ -178,11 +173,11 @@ class ScoreDefinition(_Frozen):
     one_of: tuple[tuple[str, ...], ...] = ()
     """Groups of optional columns of which at least one must be there."""
     outputs: tuple[ScoreOutput, ...]
-    bands: dict[str, BandSet] = {}
-    steps: dict[str, tuple[Step, ...]] = {}
-    options: dict[str, ScoreOption] = {}
-    constants: dict[str, int] = {}
-    lists: dict[str, tuple[str, ...]] = {}
+    bands: dict[str, BandSet] = Field(default_factory=dict)
+    steps: dict[str, tuple[Step, ...]] = Field(default_factory=dict)
+    options: dict[str, ScoreOption] = Field(default_factory=dict)
+    constants: dict[str, int] = Field(default_factory=dict)
+    lists: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
