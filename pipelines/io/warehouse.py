@@ -138,7 +138,7 @@ class Warehouse:
     def _connection(self, query: Query, as_of: dt.date, icbs: list[str]) -> Iterator[duckdb.DuckDBPyConnection]:
         """An in-memory connection that sees what the query reads and may touch this workspace only."""
         spill = (self.settings.home / "spill").resolve()
-        spill.mkdir(parents=True, exist_ok=True)
+        spill.mkdir(parents=True, exist_ok=True, mode=0o700)
         folders = [self.settings.home, self.settings.history, self.settings.tables]
         limits = {
             "memory_limit": self.settings.memory_limit,

@@ -7,6 +7,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from pipelines.io.landing.quarantine import is_private
 from pipelines.io.queries import load_query
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
@@ -30,6 +31,7 @@ def test_build_writes_one_file_an_icb_and_reports_rows(warehouse: Warehouse) -> 
     assert (report.rows_by_icb, report.rows) == ({"QE1": 3, "QF7": 3}, 6)
     assert report.bytes == sum(warehouse.path("people", AS_OF, icb).stat().st_size for icb in warehouse.icb_codes())
     assert warehouse.read("people", AS_OF).collect().height == 6
+    assert is_private(warehouse.settings.home / "spill")
     assert warehouse.read("people", AS_OF, "QF7").collect()["icb_code"].to_list() == ["QF7"] * 3
 
 
