@@ -24,14 +24,14 @@ def a_release_is_whole_repeatable_and_private(folder: Path) -> list[Finding]:
         outcome = run_job(defs(), "weekly", settings, partition=WEEK)
         assert outcome.succeeded, outcome.failures
     release = first.releases / WEEK
-    numbers = pl.read_parquet(list(first.identity.glob("people/*.parquet")))["nhs_number"].to_list()
+    numbers = pl.read_parquet(list(first.identity.glob("people/*.parquet")))["nhs_number"].to_list()[::10]
     outside = [first.history, first.tables, first.home / "dagster", first.home / "spill", release / "icb"]
     outside += [first.models] if first.models.exists() else []
     return [
         exactly("files that differ between two runs from the same extracts and key", _differing(first, second), 0),
         exactly("problems that independent code finds in the release", len(verify_release(release)), 0),
         exactly(
-            f"of {len(numbers):,} NHS numbers, found outside the identity zone, landing and practices' own lists",
+            f"of {len(numbers):,} NHS numbers (every tenth), found outside the identity zone, landing and practices' own lists",
             sum(find_identifiers([path for path in outside if path.exists()], numbers).values()),
             0,
         ),
