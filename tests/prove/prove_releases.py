@@ -31,7 +31,7 @@ def a_release_is_whole_repeatable_and_private(folder: Path) -> list[Finding]:
         exactly("files that differ between two runs from the same extracts and key", _differing(first, second), 0),
         exactly("problems that independent code finds in the release", len(verify_release(release)), 0),
         exactly(
-            f"of {len(numbers):,} NHS numbers (every tenth), found outside the identity zone, landing and practices' own lists",
+            f"of {len(numbers):,} NHS numbers (every tenth), found outside identity, landing, practices' lists",
             sum(find_identifiers([path for path in outside if path.exists()], numbers).values()),
             0,
         ),
