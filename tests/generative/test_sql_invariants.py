@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.lib.tables import AS_OF, answer, weekly_tables
 
-QUICK = settings(max_examples=4, deadline=None, derandomize=True)
+QUICK = settings(max_examples=2, deadline=None, derandomize=True)
 CODELISTS = ["hypertension", "bmi", "egfr", "bowel_screening_done", "bowel_screening_no_response", "smoking_current"]
 DAYS = st.dates(dt.date(2023, 1, 1), dt.date(2026, 11, 15))
 EVENT_ROWS = st.lists(

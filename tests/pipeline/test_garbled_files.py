@@ -136,7 +136,7 @@ def garblings(draw: st.DrawFn) -> Garble:
 
 
 @examples(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(garble=garblings())
 def test_the_ledger_balances_whatever_the_bytes(tmp_path_factory: pytest.TempPathFactory, garble: Garble) -> None:

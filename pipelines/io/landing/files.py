@@ -11,6 +11,8 @@ from pipelines.io.landing.archives import ArchiveLimits, Member, hash_member, li
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import Feed, load_feed
 
+ANSWERS = "feedback"
+"""The folder of practices' answers: workbooks that the weekly run reads itself."""
 FEEDS = ("reference", "emis", "synthea", "hospital", "national_opt_out")
 BY_PRACTICE = ("emis", "synthea")
 """Feeds with a folder a practice."""
@@ -66,12 +68,13 @@ def find_files(landing: Path) -> tuple[list[LandedFile], list[UnknownFile]]:
 
 
 def _walk(folder: Path) -> list[Path]:
-    """All that is not a folder, links unfollowed, sorted."""
+    """All that is not a folder and not a practice's answer, links unfollowed, sorted."""
     paths = []
     for root, folders, names in os.walk(folder, followlinks=False):
         linked = [name for name in folders if (Path(root) / name).is_symlink()]
         paths += [Path(root) / name for name in [*names, *linked]]
-    return sorted(path for path in paths if not path.name.startswith("."))
+    answers = folder / ANSWERS
+    return sorted(path for path in paths if not path.name.startswith(".") and answers not in path.parents)
 
 
 def _identify(path: Path, landing: Path) -> list[LandedFile | UnknownFile]:
