@@ -20,7 +20,7 @@ demo: $(VENV)/.installed  ## a made-up ICB through the whole pipeline: prints wh
 	$(BIN)/casefinder demo
 
 test: $(VENV)/.installed  ## every test that needs nothing but this machine
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 check: $(VENV)/.installed  ## format, lint, types, imports, SQL style, spelling, generated files current
 	$(BIN)/ruff format --check .

@@ -219,7 +219,7 @@ def _run(job: str, *, partition: str | None = None, config: dict[str, dict[str, 
     from pipelines.definitions import defs
     from pipelines.defs.headless import run_job
 
-    with _progress() as progress:
+    with _plain_errors(), _progress() as progress:
         task = progress.add_task(f"starting {job}")
 
         def on_step(step: str) -> None:

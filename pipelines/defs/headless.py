@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.defs.resources import weeks
 from pipelines.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -48,7 +49,15 @@ def run_job(
     """The outcome of one run of a job; ``on_step`` hears the name of each step as it starts.
 
     ``config`` holds the configuration of an asset by the asset's name.
+
+    Raises:
+        ValueError: the partition is not a Monday that has come.
     """
+    if partition and not weeks.has_partition_key(partition):
+        raise ValueError(
+            f"expected a Monday from {weeks.get_first_partition_key()} to {weeks.get_last_partition_key()}, "
+            f"found {partition}: a week can be made from its Monday on"
+        )
     prepare_instance(settings)
     runnable = definitions.resolve_job_def(job)
     run_id = str(uuid.uuid4())

@@ -38,6 +38,10 @@ def test_run_on_another_day_than_monday_says_so(home: Path) -> None:
     assert "expected a Monday, found Tuesday" in said("run", "--as-of", "2026-11-17")
 
 
+def test_run_for_a_week_that_has_not_come_says_so(home: Path) -> None:
+    assert "a week can be made from its Monday on" in said("run", "--as-of", "2099-01-05")
+
+
 def test_run_before_anything_was_ingested_says_what_to_do(home: Path) -> None:
     message = said("run", "--as-of", "2026-11-16")
     assert "ingest extracts first" in message
