@@ -66,11 +66,6 @@ def suggest_actions(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
     )
 
 
-def join_words(items: list[str]) -> str:
-    """The items as a phrase: "a", "a and b", "a, b and c"."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
 def _added_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
     """One row per person whose place comes from the practice's own wish."""
     return tables.chosen.filter(pl.col("place_from") == "added_by_practice").select(

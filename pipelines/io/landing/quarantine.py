@@ -27,11 +27,6 @@ def quarantine_path(settings: Settings, feed: str, source: str) -> Path:
     return settings.identity / "quarantine" / feed / f"{source}.parquet"
 
 
-def read_quarantine(path: Path) -> pl.DataFrame:
-    """The held rows of one source; empty if none are."""
-    return pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=QUARANTINE)
-
-
 def count_quarantine(settings: Settings) -> pl.DataFrame:
     """One row per feed, practice, table and rule: how many records are held. A record may break several rules."""
     paths = sorted((settings.identity / "quarantine").glob("*/*.parquet"))
