@@ -18,6 +18,7 @@ REFERENCE: dict[str, type[Contract]] = {
 }
 
 WEEKLY: dict[str, type[Contract]] = {
+    "closed_practices": weekly.ClosedPractices,
     "people": weekly.People,
     "conditions": weekly.Conditions,
     "measurements": weekly.Measurements,

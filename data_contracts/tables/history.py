@@ -12,6 +12,7 @@ import polars as pl
 
 SEXES = ["female", "male", "indeterminate", "unknown"]
 REGISTRATION_TYPES = ["regular", "temporary", "other"]
+PRACTICE_STATUSES = ["active", "closed", "dormant", "proposed"]
 CONTACT_KINDS = ["consultation", "appointment_attended", "appointment_missed"]
 HOSPITAL_DATE_FLOOR = dt.date(1990, 1, 1)
 
@@ -30,9 +31,15 @@ class Practices(Contract):
 
     practice_code: str = pa.Field(unique=True, description="ODS code of the practice")
     practice_name: str = pa.Field(description="Name of the practice")
-    pcn_code: str = pa.Field(nullable=True, description="ODS code of the primary care network")
+    pcn_code: str = pa.Field(
+        nullable=True, description="ODS code of the primary care network: the current one, else the last one"
+    )
+    pcn_joined_date: dt.date = pa.Field(nullable=True, description="First day in the network")
+    pcn_left_date: dt.date = pa.Field(nullable=True, description="Day the practice left it; null while in it")
     icb_code: str = pa.Field(description="ODS code of the integrated care board (ICB)")
     icb_name: str = pa.Field(nullable=True, description="Name of the ICB")
+    status: str = pa.Field(isin=PRACTICE_STATUSES, description="What the national list says of the practice")
+    closed_date: dt.date = pa.Field(nullable=True, description="Day the practice closed; null if none is known")
 
 
 class Lsoas(Contract):

@@ -7,7 +7,13 @@ import pandera.polars as pa
 import polars as pl
 from pandera.polars import PolarsData
 
-from data_contracts.tables.history import HOSPITAL_DATE_FLOOR, REGISTRATION_TYPES, SEXES, Contract
+from data_contracts.tables.history import (
+    HOSPITAL_DATE_FLOOR,
+    PRACTICE_STATUSES,
+    REGISTRATION_TYPES,
+    SEXES,
+    Contract,
+)
 
 WITHHELD = ("dummy_patient", "spine_sensitive", "confidential")
 """Reasons why a row is kept out for good: its raw text is not kept, and what was loaded before goes."""
@@ -181,6 +187,8 @@ class StagedPractices(Contract):
     practice_code: str = _ods_code("ODS code", missing="key_missing", reason="practice_code_not_a_code")
     practice_name: str = pa.Field(description="Name", metadata={"missing": "name_missing"})
     icb_code: str = _ods_code("ODS code of the ICB", missing="icb_missing", reason="icb_code_not_a_code")
+    status: str = _word(PRACTICE_STATUSES, "status_not_known_word", "active, closed, dormant or proposed")
+    has_readable_dates: bool = _must_be(True, "date_not_readable")
 
 
 class StagedPartners(Contract):
@@ -200,6 +208,13 @@ class StagedLsoas(Contract):
         description="Deprivation tenth",
         metadata={"missing": "decile_missing", "reason": "decile_not_1_to_10"},
     )
+
+
+class StagedSuccessors(Contract):
+    """One row per LSOA of 2011 and LSOA of 2021 that took its place."""
+
+    lsoa_code: str = pa.Field(description="LSOA code of 2011", metadata={"missing": "key_missing"})
+    new_lsoa_code: str = pa.Field(description="LSOA code of 2021", metadata={"missing": "lsoa_missing"})
 
 
 class StagedPostcodes(Contract):

@@ -26,6 +26,16 @@ class People(Contract):
     imd_decile: pl.Int8 = pa.Field(nullable=True, ge=1, le=10, description="Deprivation tenth, 1 is most deprived")
 
 
+class ClosedPractices(Contract):
+    """One row per closed practice that still has open regular registrations: nobody there is on any list."""
+
+    practice_code: str = pa.Field(unique=True, description="ODS code of the practice")
+    practice_name: str = pa.Field(description="Name of the practice")
+    closed_date: dt.date = pa.Field(nullable=True, description="Day the practice closed; null if none is known")
+    people: pl.Int64 = pa.Field(ge=1, description="People whose regular registration there has not ended")
+    people_nowhere_else: pl.Int64 = pa.Field(ge=0, description="Those without a registration elsewhere in the ICB")
+
+
 class Conditions(Contract):
     """One row per person and condition or status that a codelist defines, ever recorded."""
 

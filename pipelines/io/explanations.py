@@ -35,12 +35,14 @@ def explain_nhs_number(warehouse: Warehouse, *, practice_code: str, nhs_number: 
     person = person_id(number, load_key(warehouse.settings))
     tables = read_weekly_tables(warehouse, as_of, icb)
     lists = warehouse.read("target_lists", as_of, icb).collect()
+    closed = warehouse.read("closed_practices", as_of, icb).collect()
     asked = Question(
         person_id=person,
         practice_code=practice_code,
         as_of=as_of,
         registrations=_rows_of(warehouse, "registrations", person, as_of=as_of, icb=icb),
         has_opted_out=_has_dissent(warehouse, person, as_of=as_of, icb=icb),
+        is_practice_closed=practice_code in closed["practice_code"],
     )
     rules = load_actions()
     return Explanation(

@@ -24,6 +24,8 @@ class Question:
     """The person's rows of the history's registrations, any practice."""
     has_opted_out: bool
     """Whether a Type 1 opt-out is recorded, at any practice of the ICB."""
+    is_practice_closed: bool = False
+    """Whether the practice has closed by the as-of date."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def _registration(question: Question) -> Iterator[Finding]:
     """Whether the person is a current regular patient here, alive and not opted out."""
     here = question.registrations.filter(pl.col("practice_code") == question.practice_code)
     yield Finding("has a registration at this practice", here.height > 0, f"{here.height} registrations here")
+    closed = "it has closed" if question.is_practice_closed else "it has not closed"
+    yield Finding("the practice is open", not question.is_practice_closed, closed)
     regular = here.filter(pl.col("registration_type") == REGULAR)
     kinds = ", ".join(sorted(set(here["registration_type"])))
     yield Finding("is a regular patient", regular.height > 0, f"registration type: {kinds}")

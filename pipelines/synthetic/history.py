@@ -1,5 +1,6 @@
 """Writes made-up people straight to history: Parquet in the project's own contracts, no identifiers."""
 
+import datetime as dt
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -254,7 +255,17 @@ class HistoryFiles:
 def write_places(plan: Plan, folder: Path) -> None:
     """The two reference tables of history."""
     folder.mkdir(parents=True, exist_ok=True)
-    practices = plan.practices.select("practice_code", "practice_name", "pcn_code", "icb_code", "icb_name")
+    practices = plan.practices.select(
+        "practice_code",
+        "practice_name",
+        "pcn_code",
+        pcn_joined_date=pl.lit(dt.date(2019, 10, 1)),
+        pcn_left_date=pl.lit(None, dtype=pl.Date),
+        icb_code="icb_code",
+        icb_name="icb_name",
+        status=pl.lit("active"),
+        closed_date=pl.lit(None, dtype=pl.Date),
+    )
     practices.write_parquet(folder / "practices.parquet", compression="zstd")
     lsoas = plan.lsoas.select("lsoa_code", pl.col("imd_decile").cast(pl.Int8), imd_edition=pl.lit(IMD_EDITION))
     lsoas.write_parquet(folder / "lsoas.parquet", compression="zstd")

@@ -1,5 +1,5 @@
 -- makes: people, who is registered, alive and not opted out on the as-of date
--- reads: registrations, events, spells, lsoas, codelists, ethnic_groups, discharge_methods
+-- reads: registrations, closed_practices, events, spells, lsoas, codelists, ethnic_groups, discharge_methods
 -- parameters: as_of_date, icb_code
 -- grain: one row per person
 with current_registrations as (
@@ -23,6 +23,8 @@ with current_registrations as (
         registrations.registration_type = 'regular'
         and registrations.registered_date < $as_of_date
         and (registrations.deregistered_date is null or registrations.deregistered_date >= $as_of_date)
+        -- A practice that has closed has no list, whatever its last extract said.
+        and registrations.practice_code not in (select closed_practices.practice_code from closed_practices)
 ),
 
 -- Any source that says dead is enough: the death date of any registration, or a spell that ended in death.

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-WITHOUT_HEADER = {"epraccur.csv", "epcncorepartnerdetails.csv"}
+WITHOUT_HEADER = {"epraccur.csv", "epcncorepartnerdetails.csv", "nhs_postcodes.csv"}
 
 
 def physical_records(path: Path) -> int:

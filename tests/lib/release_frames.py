@@ -186,6 +186,10 @@ def write_workspace(home: Path, rows: dict[str, list[dict[str, object]]], lists:
         for icb in homes["icb_code"].unique().sort():
             part = table.join(homes.filter(pl.col("icb_code") == icb).select("person_id"), on="person_id", how="semi")
             _write(part, settings.tables / AS_OF.isoformat() / name / f"{icb}.parquet")
+    for icb in homes["icb_code"].unique().sort():
+        _write(
+            frame("closed_practices", []), settings.tables / AS_OF.isoformat() / "closed_practices" / f"{icb}.parquet"
+        )
     _write_identity(settings, people)
     _write_history(settings, people)
     settings.key_file.parent.mkdir(parents=True)
@@ -218,6 +222,7 @@ def _write_history(settings: Settings, people: pl.DataFrame) -> None:
             "pcn_code": "U00001",
             "icb_code": icb,
             "icb_name": f"{icb} Integrated Care Board",
+            "status": "active",
         }
         for practice, icb in PRACTICES.items()
     ]

@@ -20,7 +20,9 @@ LISTS = build_target_lists(TABLES, rules=RULES, previous=None)
 PEOPLE = TABLES.people.collect()
 
 
-def ask(person: int, *, has_opted_out: bool = False, **registration: object) -> list[Finding]:
+def ask(
+    person: int, *, has_opted_out: bool = False, is_practice_closed: bool = False, **registration: object
+) -> list[Finding]:
     """The findings of one person with one registration, as changed."""
     practice = PEOPLE.filter(pl.col("person_id") == person)["practice_code"][0]
     usual = {
@@ -32,7 +34,7 @@ def ask(person: int, *, has_opted_out: bool = False, **registration: object) -> 
         "sex": "female",
     }
     registrations = frame("registrations", [usual | registration])
-    question = Question(person, practice, AS_OF, registrations, has_opted_out)
+    question = Question(person, practice, AS_OF, registrations, has_opted_out, is_practice_closed)
     return explain_person(question, tables=TABLES, target_lists=LISTS, rules=RULES)
 
 
@@ -63,6 +65,11 @@ def test_the_first_rule_that_fails_decides(registration: dict[str, object], rule
     assert (failed.rule, failed.holds) == (rule, False)
     assert says in failed.says
     assert answer == Finding("is on the list", False, "not considered for a list")
+
+
+def test_nobody_is_on_the_list_of_a_closed_practice() -> None:
+    *_, failed, _answer = ask(LISTS["person_id"][0], is_practice_closed=True)
+    assert (failed.rule, failed.holds, failed.says) == ("the practice is open", False, "it has closed")
 
 
 def test_leaving_on_the_as_of_date_is_not_known_yet() -> None:

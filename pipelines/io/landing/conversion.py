@@ -11,6 +11,11 @@ def date_of(name: str) -> pl.Expr:
     return pl.col(f"text_{name}").str.to_date("%Y-%m-%d", strict=False)
 
 
+def compact_date_of(name: str) -> pl.Expr:
+    """A date of eight digits, year first; null if the text is none."""
+    return pl.col(f"text_{name}").str.strip_chars().str.to_date("%Y%m%d", strict=False)
+
+
 def flag_of(name: str) -> pl.Expr:
     """True, false, or null if the text is neither; a blank is false."""
     text = pl.col(f"text_{name}").str.to_lowercase()

@@ -24,7 +24,10 @@ class FileFormat(BaseModel):
 
 
 class FeedTable(BaseModel):
-    """The columns that are read from one table: our name to the header's name, or to a position from 1."""
+    """The columns that are read from one table: our name to the header's name, or to a position from 1.
+
+    A column that has been called otherwise in another version has all its names, with | between them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,6 +39,12 @@ class FeedTable(BaseModel):
     width: int | None = None
     header_starts_with: str | None = None
     edition: str | None = None
+
+    @property
+    def spellings(self) -> dict[str, str]:
+        """Our name by each header of a fixed column, in lower case."""
+        named = {**self.columns, **self.optional}
+        return {header.lower(): name for name, headers in named.items() for header in headers.split("|")}
 
     @property
     def names(self) -> list[str]:

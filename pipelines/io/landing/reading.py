@@ -77,7 +77,7 @@ def _columns(file: LandedFile, *, layout: FileFormat, table: FeedTable) -> tuple
     names = [_our_name(header, table) for header in first]
     known = [name for name in names if name]
     repeated = sorted({name for name in known if known.count(name) > 1})
-    missing = sorted(header for name, header in table.columns.items() if name not in known)
+    missing = sorted(header.replace("|", " or ") for name, header in table.columns.items() if name not in known)
     if missing or repeated:
         found = f"{len(missing)} missing ({', '.join(missing)})" if missing else f"twice: {', '.join(repeated)}"
         raise LandingError(expected=f"each required column of {file.table} once", found=found, where=file.name)
@@ -103,7 +103,7 @@ def _shown(header: str) -> str:
 
 
 def _our_name(header: str, table: FeedTable) -> str | None:
-    spelled = {text.lower(): name for name, text in {**table.columns, **table.optional}.items()}
+    spelled = table.spellings
     text = header.strip().lower()
     for name, start in table.numbered.items():
         digits = text.removeprefix(start.lower())

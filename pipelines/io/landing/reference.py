@@ -9,7 +9,7 @@ import polars as pl
 
 from data_contracts.tables import staging as contracts
 from data_contracts.tables.history import Lsoas, Practices
-from pipelines.io.landing.conversion import whole_of
+from pipelines.io.landing.conversion import compact_date_of, whole_of, word_of
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.quarantine import QUARANTINE
@@ -17,6 +17,9 @@ from pipelines.io.landing.reading import TextTable, read_text
 from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather
 
 POSTCODES = {"postcode": pl.String, "lsoa_code": pl.String}
+MEMBERSHIP = ("pcn_code", "pcn_joined_date", "pcn_left_date")
+DIRECTORIES = ("postcodes", "nhs_postcodes")
+"""Tables of postcodes; where both have one, the first counts."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,22 @@ def _texts(*names: str) -> list[pl.Expr]:
 
 
 def _practices(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(_texts("practice_code", "practice_name", "icb_code")).with_columns(_key("practice_code"))
+    return rows.with_columns(
+        *_texts("practice_code", "practice_name", "icb_code"),
+        status=word_of("status", load_feed("reference").words["practice_statuses"]),
+        closed_date=compact_date_of("closed_date"),
+        has_readable_dates=pl.col("text_closed_date").is_null() | compact_date_of("closed_date").is_not_null(),
+    ).with_columns(_key("practice_code"))
 
 
 def _partners(rows: pl.DataFrame) -> pl.DataFrame:
     """Current memberships win over ended ones, later over earlier: that is the processing order."""
     ended = whole_of("left_date").fill_null(99_999_999) * 100_000_000
-    typed = rows.with_columns(*_texts("practice_code", "pcn_code", "sub_icb_name"))
+    typed = rows.with_columns(
+        *_texts("practice_code", "pcn_code", "sub_icb_name"),
+        pcn_joined_date=compact_date_of("joined_date"),
+        pcn_left_date=compact_date_of("left_date"),
+    )
     return typed.with_columns(
         _key("practice_code"), processing_id=ended + whole_of("joined_date").fill_null(0).clip(0, 99_999_999)
     )
@@ -99,6 +111,11 @@ def _partners(rows: pl.DataFrame) -> pl.DataFrame:
 def _lsoas(rows: pl.DataFrame) -> pl.DataFrame:
     decile = whole_of("imd_decile").clip(-1, 99).cast(pl.Int8).alias("imd_decile")
     return rows.with_columns(*_texts("lsoa_code"), decile).with_columns(_key("lsoa_code"))
+
+
+def _successors(rows: pl.DataFrame) -> pl.DataFrame:
+    typed = rows.with_columns(*_texts("lsoa_code", "new_lsoa_code"))
+    return typed.with_columns(pl.struct("lsoa_code", "new_lsoa_code").rank("dense").cast(pl.Int64).alias("record_id"))
 
 
 def _postcodes(rows: pl.DataFrame) -> pl.DataFrame:
@@ -111,14 +128,16 @@ STEPS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], type[pa.DataFrame
     "epcncorepartnerdetails": (_partners, contracts.StagedPartners),
     "imd2019": (_lsoas, contracts.StagedLsoas),
     "imd2025": (_lsoas, contracts.StagedLsoas),
+    "lsoa11_lsoa21": (_successors, contracts.StagedSuccessors),
     "postcodes": (_postcodes, contracts.StagedPostcodes),
+    "nhs_postcodes": (_postcodes, contracts.StagedPostcodes),
 }
 
 
 def _places(good: dict[str, pl.DataFrame], held: Places) -> Places:
     places = held
     if "epraccur" in good:
-        listed = good["epraccur"].select("practice_code", "practice_name", "icb_code")
+        listed = good["epraccur"].select("practice_code", "practice_name", "icb_code", "status", "closed_date")
         places = replace(places, practices=_name(listed, good.get("epcncorepartnerdetails"), held.practices))
     editions = [
         good[table].select(
@@ -128,22 +147,41 @@ def _places(good: dict[str, pl.DataFrame], held: Places) -> Places:
         if table in good
     ]
     if editions:
+        editions += _succeeding(good)
         lsoas = pl.concat(editions).unique("lsoa_code", keep="first", maintain_order=True).sort("lsoa_code")
         places = replace(places, lsoas=lsoas)
-    if "postcodes" in good:
-        places = replace(places, postcodes=good["postcodes"].select(list(POSTCODES)).sort("postcode"))
+    directories = [good[table].select(list(POSTCODES)) for table in DIRECTORIES if table in good]
+    if directories:
+        postcodes = pl.concat(directories).unique("postcode", keep="first", maintain_order=True)
+        places = replace(places, postcodes=postcodes.sort("postcode"))
     Practices.validate(places.practices)
     Lsoas.validate(places.lsoas)
     return places
 
 
+def _succeeding(good: dict[str, pl.DataFrame]) -> list[pl.DataFrame]:
+    """The 2019 deciles by LSOA of 2021: that of the LSOAs of 2011 that it succeeds, where they agree."""
+    if not {"imd2019", "lsoa11_lsoa21"} <= set(good):
+        return []
+    joined = good["lsoa11_lsoa21"].join(good["imd2019"].select("lsoa_code", "imd_decile"), on="lsoa_code")
+    agreed = joined.group_by("new_lsoa_code").agg(
+        pl.col("imd_decile").first(), has_one=pl.col("imd_decile").n_unique() == 1
+    )
+    edition = pl.lit(load_feed("reference").tables["imd2019"].edition)
+    return [
+        agreed.filter("has_one")
+        .select("imd_decile", lsoa_code="new_lsoa_code", imd_edition=edition)
+        .select("lsoa_code", "imd_decile", "imd_edition")
+    ]
+
+
 def _name(listed: pl.DataFrame, partners: pl.DataFrame | None, held: pl.DataFrame) -> pl.DataFrame:
     """The practices with their network, and with the ICB's name as its sub-ICB locations carry it."""
     if partners is None:
-        pcns = held.select("practice_code", "pcn_code")
+        pcns = held.select("practice_code", *MEMBERSHIP)
         names = held.select("icb_code", "icb_name").unique("icb_code", keep="first", maintain_order=True)
     else:
-        pcns = partners.select("practice_code", "pcn_code")
+        pcns = partners.select("practice_code", *MEMBERSHIP)
         named = listed.join(partners, on="practice_code").with_columns(
             icb_name=pl.col("sub_icb_name").str.replace(r"\s+-\s+\w+$", "")
         )
@@ -154,6 +192,6 @@ def _name(listed: pl.DataFrame, partners: pl.DataFrame | None, held: pl.DataFram
     return (
         listed.join(pcns, on="practice_code", how="left", validate="1:1")
         .join(names, on="icb_code", how="left", validate="m:1")
-        .select("practice_code", "practice_name", "pcn_code", "icb_code", "icb_name")
+        .select(list(Practices.to_schema().columns))
         .sort("practice_code")
     )
