@@ -24,6 +24,8 @@ WEEKLY: dict[str, type[Contract]] = {
     "measurements": weekly.Measurements,
     "person_features": weekly.PersonFeatures,
     "avoidable_admissions": weekly.AvoidableAdmissions,
+    "emergency_admissions": weekly.EmergencyAdmissions,
+    "deaths": weekly.Deaths,
     "cambridge_scores": weekly.CambridgeScores,
     "lifestyle_flags": weekly.LifestyleFlags,
     "risk_scores": weekly.RiskScores,

@@ -20,7 +20,7 @@ SMALLEST_REASON = 0.005
 SCORES = {
     "person_id": pl.Int64,
     "raw_score": pl.Float64,
-    "risk_avoidable_admission_12m": pl.Float64,
+    "risk": pl.Float64,
     "reasons": pl.String,
     "unscored_reason": pl.String,
     "model_version": pl.String,
@@ -115,7 +115,7 @@ class AdditiveModel(Frozen):
         return total
 
     def score(self, features: pl.LazyFrame, people: pl.Series) -> pl.DataFrame:
-        """One row per person id given, sorted by it, in the shape of the risk_scores contract."""
+        """One row per person id given, sorted by it: SCORES, where ``risk`` is that of the study's own outcome."""
         ids = people.unique().sort().to_numpy()
         rows = select_rows(features, self.names)
         frames = [self._score_batch(bins, ids[place]) for place, bins in batches(rows, ids, self.ready.binnings)]
@@ -139,14 +139,14 @@ class AdditiveModel(Frozen):
             {
                 "person_id": ids,
                 "raw_score": raw,
-                "risk_avoidable_admission_12m": self.calibration.probabilities(raw),
+                "risk": self.calibration.probabilities(raw),
                 "reasons": self._reasons(bins),
                 "unscored_reason": self._missing(bins),
             },
             schema_overrides=SCORES,
         )
         is_scored = pl.col("unscored_reason").is_null()
-        values = ["raw_score", "risk_avoidable_admission_12m", "reasons"]
+        values = ["raw_score", "risk", "reasons"]
         return scored.with_columns(
             pl.when(is_scored).then(pl.col(values)),
             model_version=pl.when(is_scored).then(pl.lit(self.version)),

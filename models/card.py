@@ -7,7 +7,7 @@ import polars as pl
 import yaml
 
 from models.additive import AdditiveModel
-from models.design import Frozen
+from models.design import Frozen, StudyDesign
 from models.evaluation import Evaluation
 
 CARDS = files("models") / "cards"
@@ -62,9 +62,9 @@ def write_card(model: AdditiveModel, evaluation: Evaluation, *, data: str, chart
         "Study design": _study_design(model),
         "Features": _features(model),
         "How a score is made": _how(model, evaluation),
-        "Figures": _figures(model, evaluation, charts),
+        "Figures": figures_table(model.design, evaluation, charts),
         "What the figures mean": _meaning(evaluation),
-        "Groups": _groups(model, evaluation),
+        "Groups": groups_table(model.design, evaluation),
         "Keeping it true": _upkeep(model),
         "Limits": LIMITS,
         "TRIPOD+AI": _checklist(),
@@ -132,7 +132,7 @@ def _study_design(model: AdditiveModel) -> str:
         "split": f"whole practices; {design.split.held_out_share:.0%} held out, {design.split.folds} folds",
         "feature version": design.feature_version,
     }
-    return _table(("Part", "Choice"), rows.items())
+    return table(("Part", "Choice"), rows.items())
 
 
 def _features(model: AdditiveModel) -> str:
@@ -144,7 +144,7 @@ def _features(model: AdditiveModel) -> str:
         "Missing stays missing: a value that nobody recorded has points of its own. A person in whom a "
         "needed feature is "
         "unknown gets no score, and the reason. Ethnic group is judged below and is never a feature.\n\n"
-        + _table(("Feature", "No row means", "Points, lowest to highest"), rows)
+        + table(("Feature", "No row means", "Points, lowest to highest"), rows)
     )
 
 
@@ -168,18 +168,19 @@ def _how(model: AdditiveModel, evaluation: Evaluation) -> str:
         f"C-statistic lies within {choice.c_statistic_within} of that of the best, with "
         f"{choice.average_precision_share:.0%} of "
         f"its average precision: **{_words(model.estimator)}**.\n\n"
-        + _table(("Estimator, simplest first", "C-statistic", "Average precision"), rows)
+        + table(("Estimator, simplest first", "C-statistic", "Average precision"), rows)
     )
 
 
-def _figures(model: AdditiveModel, evaluation: Evaluation, charts: Iterable[str]) -> str:
+def figures_table(design: StudyDesign, evaluation: Evaluation, charts: Iterable[str]) -> str:
+    """The overall figures with intervals, the figures at each cut, and the charts."""
     overall = evaluation.table.filter((pl.col("group") == "all") & pl.col("cut").is_null())
     rows = [(TITLES[row["metric"]], _shown(row)) for row in overall.to_dicts() if row["metric"] in TITLES]
     metrics = ("flagged", "positive_predictive_value", "sensitivity", "lift", "contacted_per_person_found")
-    cuts = [(f"{cut:.1%}", *(_at(evaluation, each, cut) for each in metrics)) for cut in model.design.judgement.cuts]
+    cuts = [(f"{cut:.1%}", *(_at(evaluation, each, cut) for each in metrics)) for cut in design.judgement.cuts]
     images = "\n".join(f"![{name.removesuffix('.svg')}]({name})" for name in charts)
     heads = ("Share listed", "People", "Had the outcome", "Of all outcomes", "Lift", "Contacted for one found")
-    return f"{_table(('Figure', 'Value (95% interval)'), rows)}\n\n{_table(heads, cuts)}\n\n{images}"
+    return f"{table(('Figure', 'Value (95% interval)'), rows)}\n\n{table(heads, cuts)}\n\n{images}"
 
 
 def _meaning(evaluation: Evaluation) -> str:
@@ -191,8 +192,9 @@ def _meaning(evaluation: Evaluation) -> str:
     )
 
 
-def _groups(model: AdditiveModel, evaluation: Evaluation) -> str:
-    names = [subgroup.name for subgroup in model.design.judgement.subgroups]
+def groups_table(design: StudyDesign, evaluation: Evaluation) -> str:
+    """The figures of each group."""
+    names = [subgroup.name for subgroup in design.judgement.subgroups]
     rows = evaluation.table.filter(pl.col("group").is_in(names) & pl.col("metric").is_in(GROUP_METRICS))
     if rows.is_empty():
         return "No group was judged."
@@ -205,7 +207,7 @@ def _groups(model: AdditiveModel, evaluation: Evaluation) -> str:
     return (
         "A model cannot be calibrated in every group and miss equally often in each when groups differ in how common "
         "the outcome is; this one aims at calibration. Blank: too few outcomes to say.\n\n"
-        + _table(heads, (_group_row(row) for row in padded.select(columns).iter_rows()))
+        + table(heads, (_group_row(row) for row in padded.select(columns).iter_rows()))
     )
 
 
@@ -220,7 +222,7 @@ def _upkeep(model: AdditiveModel) -> str:
 
 def _checklist() -> str:
     rows = [(str(entry.item), entry.asks, entry.answer) for entry in load_checklist()]
-    return _table(("Item", "Asks", "Answered in"), rows)
+    return table(("Item", "Asks", "Answered in"), rows)
 
 
 def _group_row(row: tuple[object, ...]) -> Iterator[str]:
@@ -248,6 +250,7 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
+def table(heads: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
+    """A markdown table."""
     lines = [" | ".join(heads), " | ".join("---" for _ in heads), *(" | ".join(map(str, row)) for row in rows)]
     return "\n".join(f"| {line} |" for line in lines)

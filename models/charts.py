@@ -8,17 +8,26 @@ from models.additive import AdditiveModel
 from models.evaluation import Evaluation
 
 WIDTH, HEIGHT = 360, 240
+NOT_GROUPS = ("all", "rule", "ICB left out", "decay", "recalibrated")
+"""Blocks of an evaluation that are no groups of people."""
 
 
 def draw_charts(model: AdditiveModel, evaluation: Evaluation) -> dict[str, str]:
-    """SVG text by chart name."""
+    """SVG text by chart name: the judgement's, and the points of the model."""
+    return draw_judgement(evaluation) | {"points": _svg(_points(model))}
+
+
+def draw_judgement(evaluation: Evaluation) -> dict[str, str]:
+    """SVG text by chart name; a chart whose rows were not judged is left out."""
     charts = {
         "calibration": _calibration(evaluation),
         "cuts": _cuts(evaluation),
         "decision-curve": _decision_curve(evaluation),
-        "points": _points(model),
+        "groups": _groups(evaluation),
+        "areas-left-out": _areas(evaluation),
+        "decay": _decay(evaluation),
     }
-    return {name: _svg(chart) for name, chart in charts.items()}
+    return {name: _svg(chart) for name, chart in charts.items() if chart is not None}
 
 
 def _calibration(evaluation: Evaluation) -> alt.Chart:
@@ -64,6 +73,50 @@ def _decision_curve(evaluation: Evaluation) -> alt.Chart:
     )
 
 
+def _groups(evaluation: Evaluation) -> alt.Chart | None:
+    """Outcomes over what the risks say, group by group, with intervals: 1 is right."""
+    shown = evaluation.table.filter(
+        (pl.col("metric") == "observed_over_expected") & ~pl.col("group").is_in([*NOT_GROUPS])
+    )
+    labelled = shown.with_columns(name=pl.format("{}: {}", "group", "level"), high=pl.col("high").clip(upper_bound=3))
+    return _dots(labelled, "Outcomes for each that the risks say")
+
+
+def _areas(evaluation: Evaluation) -> alt.Chart | None:
+    """The C-statistic in each ICB by a model that never saw it."""
+    rows = evaluation.table.filter((pl.col("metric") == "c_statistic") & (pl.col("group") == "ICB left out"))
+    return _dots(rows.with_columns(name="level"), "C-statistic in an ICB left out", line=None)
+
+
+def _dots(rows: pl.DataFrame, title: str, *, line: float | None = 1.0) -> alt.Chart | None:
+    if rows.is_empty():
+        return None
+    named = alt.Y("name:N", title=None, sort=rows["name"].to_list())
+    spread = alt.Chart(rows).mark_rule(color="#005eb8")
+    spread = spread.encode(x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False)), x2="high:Q", y=named)
+    dots = alt.Chart(rows).mark_circle(color="#005eb8", size=40).encode(x="value:Q", y=named)
+    if line is None:
+        return spread + dots
+    even = alt.Chart(pl.DataFrame({"at": [line]})).mark_rule(color="grey", strokeDash=[4, 4]).encode(x="at:Q")
+    return even + spread + dots
+
+
+def _decay(evaluation: Evaluation) -> alt.Chart | None:
+    """The C-statistic of scores that were frozen and of fresh ones, week by week."""
+    rows = evaluation.table.filter(pl.col("group") == "decay").select("cut", "value", "level")
+    if rows.is_empty():
+        return None
+    return (
+        alt.Chart(rows)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("cut:Q", title="Weeks after the first scores"),
+            y=alt.Y("value:Q", title="C-statistic", scale=alt.Scale(zero=False)),
+            color=alt.Color("level:N", title="Scores"),
+        )
+    )
+
+
 def _points(model: AdditiveModel) -> alt.Chart:
     spans = pl.DataFrame(
         {"feature": table.name, "low": float(table.by_bin.min()), "high": float(table.by_bin.max())}
@@ -82,6 +135,6 @@ def _points(model: AdditiveModel) -> alt.Chart:
 
 
 def _svg(chart: alt.Chart) -> str:
-    sized = chart.properties(width=WIDTH, height=HEIGHT)
+    sized = chart.properties(width=WIDTH).configure_view(continuousHeight=HEIGHT)
     svg: str = vl_convert.vegalite_to_svg(sized.to_dict())
     return svg

@@ -15,8 +15,17 @@ from data_contracts.clinical.definitions import load_features
 SPECS = files("models") / "specs"
 
 Absent = Literal["zero", "unknown"]
+Outcome = Literal["avoidable_admissions", "emergency_admissions", "deaths"]
 EstimatorName = Literal["cambridge_only", "logistic_splines", "additive_boosting", "full_boosting"]
 DAYS_IN_WEEK = 7
+RANKS_BY: Outcome = "avoidable_admissions"
+"""The outcome whose risk may rank people; models of the others are judged beside it."""
+OUTCOME_DATES: dict[Outcome, str] = {
+    "avoidable_admissions": "admitted_date",
+    "emergency_admissions": "admitted_date",
+    "deaths": "death_date",
+}
+"""The table of each outcome, and its column that says when it happened."""
 
 
 class Frozen(BaseModel):
@@ -51,7 +60,7 @@ class Population(Frozen):
 class FollowUp(Frozen):
     """What counts as an outcome, and what becomes of people who die or leave."""
 
-    outcome: str
+    outcome: Outcome
     horizon_days: Annotated[int, Field(gt=0)]
     late_coding_gap_days: Annotated[int, Field(ge=0)]
     """Days between the end of the horizon and the day the outcome is read: hospital coding arrives late."""

@@ -103,7 +103,7 @@ def evaluate(design: StudyDesign, scores: pl.DataFrame, people: pl.DataFrame) ->
 
     Args:
         design: says the cuts, thresholds and subgroups.
-        scores: one row per person, as the risk_scores contract says.
+        scores: one row per person: person_id, raw_score (null if there is none) and risk.
         people: one row per person with has_outcome, outcome_count and the columns of the subgroups.
 
     Raises:
@@ -122,6 +122,8 @@ def evaluate(design: StudyDesign, scores: pl.DataFrame, people: pl.DataFrame) ->
         *_calibration(scored),
         *_twentieths(scored),
         *_at_cuts(design, scored),
+        *_inside_the_top(design, scored),
+        *_new_cases(design, scored, known),
         *_decision_curve(design, scored, known),
     ]
     for subgroup in design.judgement.subgroups:
@@ -157,7 +159,7 @@ def against_oracle(
 
     Args:
         design: says the cuts.
-        scores: one row per person, as the risk_scores contract says.
+        scores: one row per person: person_id, raw_score (null if there is none) and risk.
         truth: one row per person: person_id, true_risk, observable_risk.
         people: one row per person with has_outcome.
     """
@@ -182,7 +184,7 @@ def against_oracle(
                 {"metric": metric, "group": "oracle", "level": name, "cut": cut, "value": float(values[top].mean())}
                 for metric, values in found.items()
             ]
-    risk = joined["risk_avoidable_admission_12m"].to_numpy()
+    risk = joined["risk"].to_numpy()
     rows.append({"metric": "calibration_error_against_truth", "group": "oracle", "value": _smooth_error(risk, true)})
     rows.append({"metric": "rank_correlation_with_truth", "group": "oracle", "value": _rank_correlation(risk, true)})
     return Evaluation(_table(rows))
@@ -295,6 +297,35 @@ def _at_cuts(design: StudyDesign, scored: Scored) -> Iterator[Row]:
         yield {"metric": "observed_over_expected", "cut": cut, **_spread(expected)}
 
 
+def _inside_the_top(design: StudyDesign, scored: Scored) -> Iterator[Row]:
+    """Calibration among the people whom the list would hold: where the risks are used."""
+    cut = design.judgement.alarm_cut
+    top = scored.only(np.arange(scored.top(cut)))
+    cases = int(top.outcomes.sum())
+    if min(cases, len(top.outcomes) - cases) >= design.judgement.smallest_group_events:
+        errors = np.abs(observed_curve(top.risks, top.outcomes) - top.risks)
+        yield {"metric": "calibration_slope", "cut": cut, **_spread(calibration_slope(top.risks, top.outcomes))}
+        yield {"metric": "calibration_index", "cut": cut, "value": float(errors.mean())}
+
+
+def _new_cases(design: StudyDesign, scored: Scored, known: pl.DataFrame) -> Iterator[Row]:
+    """Of the people found, the share whom each simple rule would have missed: whom practices may not know yet."""
+    for rule in design.judgement.rules:
+        if rule.column in known.columns:
+            is_missed = (known[rule.column].fill_null(0) < rule.at_least).to_numpy()
+            for cut in design.judgement.cuts:
+                top = scored.top(cut)
+                found = max(float(scored.outcomes[:top].sum()), 1.0)
+                missed = float(scored.outcomes[:top][is_missed[:top]].sum())
+                yield {
+                    "metric": "found_beyond_rule",
+                    "group": "rule",
+                    "level": rule.name,
+                    "cut": cut,
+                    **_spread(proportion(missed, found)),
+                }
+
+
 def _decision_curve(design: StudyDesign, scored: Scored, known: pl.DataFrame) -> Iterator[Row]:
     """Net benefit of choosing by the model, by each simple rule and of choosing everyone; choosing nobody gives 0."""
     rules = {
@@ -368,7 +399,7 @@ def _alarms(design: StudyDesign, evaluation: Evaluation) -> Iterator[str]:
 
 
 def _scored(known: pl.DataFrame) -> Scored:
-    columns = ("raw_score", "risk_avoidable_admission_12m", "has_outcome", "outcome_count")
+    columns = ("raw_score", "risk", "has_outcome", "outcome_count")
     return Scored(*(known[column].cast(pl.Float64).to_numpy() for column in columns))
 
 

@@ -5,7 +5,8 @@ import polars as pl
 from models.additive import AdditiveModel
 from models.matrix import with_cambridge
 
-VALUES = ["raw_score", "risk_avoidable_admission_12m", "reasons", "model_version"]
+RISK = "risk_avoidable_admission_12m"
+VALUES = ["raw_score", RISK, "reasons", "model_version"]
 
 
 def score_people(
@@ -22,7 +23,7 @@ def score_people(
     population = model.design.population
     ages = (population.minimum_age_years, population.maximum_age_years)
     outside = people.select("person_id", is_outside=~pl.col("age_years").is_between(*ages))
-    scores = model.score(with_cambridge(features, cambridge), people["person_id"])
+    scores = model.score(with_cambridge(features, cambridge), people["person_id"]).rename({"risk": RISK})
     reason = pl.lit(f"age is outside the model's {ages[0]} to {ages[1]} years")
     return (
         scores.join(outside, on="person_id", how="left", validate="1:1", maintain_order="left")
@@ -38,8 +39,8 @@ def leave_unscored(people: pl.DataFrame) -> pl.DataFrame:
     """One row per person without a score, for a week in which no model has been promoted."""
     return people.sort("person_id").select(
         "person_id",
-        raw_score=pl.lit(None, dtype=pl.Float64),
-        risk_avoidable_admission_12m=pl.lit(None, dtype=pl.Float64),
+        pl.lit(None, dtype=pl.Float64).alias("raw_score"),
+        pl.lit(None, dtype=pl.Float64).alias(RISK),
         reasons=pl.lit(None, dtype=pl.String),
         unscored_reason=pl.lit("no model has been promoted to champion"),
         model_version=pl.lit(None, dtype=pl.String),

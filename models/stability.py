@@ -54,6 +54,14 @@ def list_overlap(moves: pl.DataFrame) -> float:
     return float(counts.get("stayed", 0) / max(listed, 1))
 
 
+def unexplained_share(moves: pl.DataFrame) -> float:
+    """People who entered or left though nothing about them changed, as a share of the earlier list."""
+    counts = dict(moves.group_by("move").agg(pl.col("people").sum()).iter_rows())
+    listed = sum(counts.get(move, 0) for move in ("stayed", "left", "departed"))
+    moved = moves.filter(pl.col("move").is_in(["entered", "left"]) & ~pl.col("is_explained"))
+    return float(moved["people"].sum() / max(listed, 1))
+
+
 def _listed(scores: pl.DataFrame, share: float) -> pl.DataFrame:
     """One row per scored person: person_id, is_listed; ties go to the smaller id."""
     ranked = scores.drop_nulls("raw_score").sort(["raw_score", "person_id"], descending=[True, False])

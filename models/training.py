@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.additive import AdditiveModel, PointsTable, sealed
 from models.calibration import fit_calibration
-from models.design import Estimator, Feature, StudyDesign
+from models.design import OUTCOME_DATES, Estimator, Feature, StudyDesign
 from models.estimators import CAMBRIDGE, Fitted, Parts, Sample, fit, inputs_of
 from models.evaluation import Evaluation, Row, average_precision, c_statistic, evaluate, with_subgroups
 from models.matrix import Binning, Floats, Ints, Rows, batches, choose_edges, select_rows, with_cambridge
@@ -36,13 +36,14 @@ def study_people(design: StudyDesign, people: pl.DataFrame) -> pl.DataFrame:
     return people.filter(pl.col("age_years").is_between(*ages)).sort("person_id")
 
 
-def label(design: StudyDesign, people: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
-    """The people, with outcome_count (admissions on or after the index date, before the end) and has_outcome.
+def label(design: StudyDesign, people: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """The people, with outcome_count (outcomes on or after the index date, before the end) and has_outcome.
 
-    Deaths compete: someone who died without an admission is in the denominator, without an outcome.
+    Deaths compete with admissions: who died without one is in the denominator, without an outcome.
     """
-    is_in_time = pl.col("admitted_date").is_between(design.index_date, design.end_date, closed="left")
-    counts = admissions.filter(is_in_time).group_by("person_id").agg(outcome_count=pl.len().cast(pl.Int64))
+    happened = pl.col(OUTCOME_DATES[design.follow_up.outcome])
+    is_in_time = happened.is_between(design.index_date, design.end_date, closed="left")
+    counts = outcomes.filter(is_in_time).group_by("person_id").agg(outcome_count=pl.len().cast(pl.Int64))
     return people.join(counts, on="person_id", how="left", validate="1:1", maintain_order="left").with_columns(
         pl.col("outcome_count").fill_null(0),
         has_outcome=pl.col("outcome_count").is_not_null(),
@@ -72,7 +73,7 @@ def train(
     design: StudyDesign,
     features: pl.LazyFrame,
     people: pl.DataFrame,
-    admissions: pl.DataFrame,
+    outcomes: pl.DataFrame,
     cambridge: pl.DataFrame | None = None,
 ) -> tuple[AdditiveModel, Evaluation]:
     """The chosen model, and its judgement on practices it never saw.
@@ -81,25 +82,29 @@ def train(
         design: the study.
         features: person_features as of the index date.
         people: people as of the index date.
-        admissions: the outcome's spells, read on or after ``design.readable_from``.
+        outcomes: the table that the design names, read on or after ``design.readable_from``.
         cambridge: cambridge_scores as of the index date, the simplest rival; None leaves it out.
 
     Raises:
         ValueError: too few outcomes, a single class, a feature that nobody has: before anything is fitted.
     """
     inputs = with_cambridge(features, cambridge)
-    labelled = label(design, study_people(design, people), admissions)
+    labelled = label(design, study_people(design, people), outcomes)
     check_outcome(design, labelled)
     is_held_out = hold_out(design, labelled["practice_code"])
     known = labelled.filter(~is_held_out)
     check_outcome(design, known)
-    every = design.features if cambridge is None else (*design.features, CAMBRIDGE_FEATURE)
-    sample = make_sample(inputs, known, every, max_bins=design.max_bins)
+    sample = make_sample(inputs, known, inputs_with(design, cambridge), max_bins=design.max_bins)
     comparisons, chosen = select(design, sample, folds(design, known["practice_code"]))
     model = finish(design, chosen, sample)
     unseen = with_subgroups(design, inputs, labelled.filter(is_held_out))
     evaluation = evaluate(design, model.score(inputs, unseen["person_id"]), unseen)
     return model, evaluation.with_rows(_comparison_rows(comparisons, chosen.estimator))
+
+
+def inputs_with(design: StudyDesign, cambridge: pl.DataFrame | None) -> tuple[Feature, ...]:
+    """The features of the design, and the Cambridge score where there is one to compare with."""
+    return design.features if cambridge is None else (*design.features, CAMBRIDGE_FEATURE)
 
 
 def check_outcome(design: StudyDesign, labelled: pl.DataFrame) -> None:

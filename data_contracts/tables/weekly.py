@@ -71,6 +71,20 @@ class AvoidableAdmissions(Contract):
     condition: str = pa.Field(description="The ambulatory-care-sensitive condition")
 
 
+class EmergencyAdmissions(Contract):
+    """One row per person and emergency spell, whatever its cause."""
+
+    person_id: pl.Int64 = pa.Field(description=PERSON_ID)
+    admitted_date: dt.date = pa.Field(description="Date of admission")
+
+
+class Deaths(Contract):
+    """One row per person who is known to have died."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    death_date: dt.date = pa.Field(description="Earliest date of death that a source gives")
+
+
 class CambridgeScores(Contract):
     """One row per person: Cambridge Multimorbidity Score, general outcome and mortality, 20 conditions."""
 

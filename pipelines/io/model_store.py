@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_contracts.clinical.definitions import Feature as Definition
 from models.additive import AdditiveModel
-from models.design import StudyDesign, version_of
+from models.design import RANKS_BY, StudyDesign, version_of
 from pipelines.io.durable import write_aside
 
 SCHEMA = "casefinder.additive_model/1"
@@ -100,8 +100,16 @@ class ModelStore:
     def promote(
         self, version: str, *, decided_by: str, decided_on: dt.date, reason: str, figures: dict[str, float]
     ) -> Entry:
-        """The entry of the new champion; the one before is retired and named in the decision."""
-        self.load(version)
+        """The entry of the new champion; the one before is retired and named in the decision.
+
+        Raises:
+            ModelRefusedError: the model cannot be loaded, or predicts another outcome than the one that ranks.
+        """
+        model = self.load(version)
+        if model.design.follow_up.outcome != RANKS_BY:
+            raise ModelRefusedError(
+                f"{version} predicts {model.design.follow_up.outcome}; only a model of {RANKS_BY} may rank people"
+            )
         before = self._champion_version()
         if before == version:
             return next(entry for entry in self.entries() if entry.version == version)

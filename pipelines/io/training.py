@@ -11,7 +11,7 @@ from data_contracts.clinical.definitions import load_features
 from models.additive import AdditiveModel
 from models.card import write_card
 from models.charts import draw_charts
-from models.design import StudyDesign, load_design
+from models.design import RANKS_BY, StudyDesign, load_design
 from models.evaluation import Evaluation
 from models.training import train
 from pipelines.io.model_store import ModelStore
@@ -42,12 +42,12 @@ def train_model(
     design = load_design(name).known_on(as_of)
     warehouse = Warehouse(settings)
     build_tables(warehouse, design.index_date, upto="cambridge_scores", on_step=on_step)
-    build_tables(warehouse, as_of, upto="avoidable_admissions", on_step=on_step)
+    build_tables(warehouse, as_of, upto=design.follow_up.outcome, on_step=on_step)
     on_step("fitting")
     people, features, cambridge = (
         warehouse.read(table, design.index_date) for table in ("people", "person_features", "cambridge_scores")
     )
-    outcomes = warehouse.read("avoidable_admissions", as_of).collect()
+    outcomes = warehouse.read(design.follow_up.outcome, as_of).collect()
     model, evaluation = train(design, features, people.collect(), outcomes, cambridge.collect())
     return Trained(model, evaluation, _save(settings, design, model, evaluation, as_of))
 
@@ -64,7 +64,7 @@ def _save(
         raise ValueError("leak alarm, nothing saved: " + "; ".join(evaluation.alarms))
     store = ModelStore(settings.models, load_features())
     store.save(model)
-    if store.champion() is None:
+    if design.follow_up.outcome == RANKS_BY and store.champion() is None:
         reason = "the first model of this workspace"
         store.promote(
             model.version,

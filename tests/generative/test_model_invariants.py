@@ -49,7 +49,7 @@ def test_parts_add_up_to_the_raw_score_and_risk_is_a_probability(values):
     assert scores["raw_score"].is_not_null().to_list() == [is_scored]
     if is_scored:
         assert abs(scores["raw_score"][0] - total) < 1e-9
-        assert 0 <= scores["risk_avoidable_admission_12m"][0] <= 1
+        assert 0 <= scores["risk"][0] <= 1
         assert "prison" not in (scores["reasons"][0] or "")
 
 

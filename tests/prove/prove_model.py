@@ -58,6 +58,6 @@ def _judge(settings: Settings) -> tuple[Evaluation, Evaluation]:
             has_outcome=pl.col("avoidable_admissions_12m") > 0,
         )
     )
-    scores = warehouse.read("risk_scores", AS_OF).collect()
+    scores = warehouse.read("risk_scores", AS_OF).collect().rename({"risk_avoidable_admission_12m": "risk"})
     truths = truth.select("person_id", true_risk="risk_avoidable_true", observable_risk="risk_avoidable_observable")
     return evaluate(design, scores, people), against_oracle(design, scores, truths, people)

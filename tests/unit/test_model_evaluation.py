@@ -20,7 +20,7 @@ def calibrated():
 
 
 def _scores(ids, risks):
-    return pl.DataFrame({"person_id": ids, "raw_score": risks, "risk_avoidable_admission_12m": risks})
+    return pl.DataFrame({"person_id": ids, "raw_score": risks, "risk": risks})
 
 
 def test_c_statistic_counts_pairs_and_halves_ties():

@@ -28,7 +28,7 @@ def judged(seed, under_recorded):
             "outcome_count": outcomes.astype(int),
         }
     )
-    scores = people.select("person_id", raw_score=pl.Series(said), risk_avoidable_admission_12m=pl.Series(said))
+    scores = people.select("person_id", raw_score=pl.Series(said), risk=pl.Series(said))
     design = make_design()
     return find_unfair_groups(design, evaluate(design, scores, people))
 

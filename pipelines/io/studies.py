@@ -1,0 +1,87 @@
+"""Reads the tables of a study: from this workspace as of a date, or from a folder of Parquet files."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from data_contracts.clinical.definitions import Feature as Definition
+from data_contracts.clinical.definitions import load_features
+from models.design import OUTCOME_DATES, StudyDesign, load_design, read_design
+from models.validation import Study
+from pipelines.io.warehouse import Warehouse
+from pipelines.io.weekly_build import build_tables
+
+Tell = Callable[[str], None]
+DEFINITIONS = "features.yaml"
+PEOPLE = ("person_id", "practice_code", "age_years")
+FEATURES = ("person_id", "feature", "value")
+
+
+def study_of_week(warehouse: Warehouse, design: StudyDesign, *, known_on: dt.date, on_step: Tell) -> Study:
+    """The tables as of the design's index date, with the outcomes that are known on a later date."""
+    build_tables(warehouse, design.index_date, upto="cambridge_scores", on_step=on_step)
+    build_tables(warehouse, known_on, upto=design.follow_up.outcome, on_step=on_step)
+    people, features, cambridge = (
+        warehouse.read(table, design.index_date) for table in ("people", "person_features", "cambridge_scores")
+    )
+    outcomes = warehouse.read(design.follow_up.outcome, known_on).collect()
+    return Study(features, people.collect(), outcomes, cambridge.collect())
+
+
+def study_of_files(folder: Path, design: StudyDesign) -> Study:
+    """The tables in people.parquet, person_features.parquet and the outcome's own file, such as deaths.parquet.
+
+    ``cambridge_scores.parquet`` may lie beside them. Columns are those of the weekly contracts; of people only
+    person_id, practice_code and age_years are needed, the others let subgroups be judged.
+
+    Raises:
+        ValueError: a file or a column is missing; the message names it.
+    """
+    outcome = design.follow_up.outcome
+    people = _read(folder, "people", PEOPLE).collect()
+    features = _read(folder, "person_features", FEATURES)
+    outcomes = _read(folder, outcome, ("person_id", OUTCOME_DATES[outcome])).collect()
+    has_cambridge = (folder / "cambridge_scores.parquet").exists()
+    cambridge = (
+        _read(folder, "cambridge_scores", ("person_id", "cambridge_score")).collect() if has_cambridge else None
+    )
+    return Study(features, people, outcomes, cambridge)
+
+
+def definitions_of(folder: Path | None) -> Mapping[str, Definition]:
+    """The features that are defined: by features.yaml in the folder if there is one, else by Casefinder's own.
+
+    The folder's file lists features, each with name, description, kind, unit, source and absent.
+    """
+    if folder is None or not (folder / DEFINITIONS).exists():
+        return load_features()
+    stated = yaml.safe_load((folder / DEFINITIONS).read_text("utf-8"))
+    return {entry["name"]: Definition(**entry) for entry in stated}
+
+
+def find_design(name: str, folder: Path | None) -> StudyDesign:
+    """The design that ships under a name, or that a YAML file states.
+
+    Raises:
+        ValueError: there is no such design, or it reads a feature that nobody defines.
+    """
+    path = Path(name)
+    if path.suffix not in {".yaml", ".yml"}:
+        return load_design(name)
+    if not path.is_file():
+        raise ValueError(f"no study design at {path}; give the path of a YAML file, or a name of models/specs")
+    return read_design(path.read_text("utf-8"), definitions_of(folder))
+
+
+def _read(folder: Path, table: str, columns: tuple[str, ...]) -> pl.LazyFrame:
+    path = folder / f"{table}.parquet"
+    if not path.is_file():
+        raise ValueError(f"expected {path}, found none: a study in files needs people, person_features and its outcome")
+    frame = pl.scan_parquet(path)
+    missing = [name for name in columns if name not in frame.collect_schema().names()]
+    if missing:
+        raise ValueError(f"{path}: expected the columns {', '.join(columns)}; missing: {', '.join(missing)}")
+    return frame
