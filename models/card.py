@@ -178,7 +178,7 @@ def figures_table(design: StudyDesign, evaluation: Evaluation, charts: Iterable[
     rows = [(TITLES[row["metric"]], _shown(row)) for row in overall.to_dicts() if row["metric"] in TITLES]
     metrics = ("flagged", "positive_predictive_value", "sensitivity", "lift", "contacted_per_person_found")
     cuts = [(f"{cut:.1%}", *(_at(evaluation, each, cut) for each in metrics)) for cut in design.judgement.cuts]
-    images = "\n".join(f"![{name.removesuffix('.svg')}]({name})" for name in charts)
+    images = "\n\n".join(f"![{name.removesuffix('.svg')}]({name})" for name in charts)
     heads = ("Share listed", "People", "Had the outcome", "Of all outcomes", "Lift", "Contacted for one found")
     return f"{table(('Figure', 'Value (95% interval)'), rows)}\n\n{table(heads, cuts)}\n\n{images}"
 

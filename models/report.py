@@ -24,6 +24,7 @@ class Judged:
     """As find_unfair_groups gives it."""
     recalibrated: Evaluation | None
     """The judgement after recalibration, on practices that it had not seen; None if it cannot be done."""
+    why_not_recalibrated: str | None = None
     explained: str | None = None
     """Why an alarm is no fault, if somebody said so."""
 
@@ -50,8 +51,8 @@ def _in_short(judged: Judged) -> str:
     return (
         f"{evaluation.value('people'):,.0f} people ({judged.whom}) as of {judged.index_date}: C-statistic "
         f"{evaluation.value('c_statistic'):.3f}; of the {cut:.0%} with the highest scores "
-        f"{evaluation.value('positive_predictive_value', cut=cut):.1%} had the outcome. {calibration_words(evaluation)}"
-        f"\n\n{alarms}{explained}"
+        f"{evaluation.value('positive_predictive_value', cut=cut):.1%} had the outcome. "
+        f"{calibration_words(evaluation)}\n\n{alarms}{explained}"
     )
 
 
@@ -59,7 +60,8 @@ def calibration_words(evaluation: Evaluation) -> str:
     """Whether the risks are too high, too low or right, in a sentence; by the interval of observed over expected."""
     low, high = interval_of(evaluation, "observed_over_expected")
     found = evaluation.value("observed_over_expected")
-    said = f"for 100 outcomes that the risks say there were {100 * found:.0f} (95% interval {100 * low:.0f} to {100 * high:.0f})"
+    bounds = f"95% interval {100 * low:.0f} to {100 * high:.0f}"
+    said = f"for 100 outcomes that the risks say there were {100 * found:.0f} ({bounds})"
     if high < 1:
         return f"Predictions are too high: {said}."
     if low > 1:
@@ -69,15 +71,13 @@ def calibration_words(evaluation: Evaluation) -> str:
 
 def interval_of(evaluation: Evaluation, metric: str) -> tuple[float, float]:
     """The 95% interval of one overall figure."""
-    row = evaluation.table.filter(
-        (pl.col("metric") == metric) & (pl.col("group") == "all") & pl.col("cut").is_null()
-    )
+    row = evaluation.table.filter((pl.col("metric") == metric) & (pl.col("group") == "all") & pl.col("cut").is_null())
     return float(row["low"][0]), float(row["high"][0])
 
 
 def _calibration(judged: Judged) -> str:
     if judged.recalibrated is None:
-        return "Recalibration was not tried: there are too few outcomes, or the score does not rank there."
+        return f"Not recalibrated. {judged.why_not_recalibrated}"
     rows = [
         (title, f"{judged.evaluation.value(metric):.3f}", f"{judged.recalibrated.value(metric):.3f}")
         for title, metric in (
@@ -109,12 +109,12 @@ def _top(judged: Judged) -> str:
 def _unfair(judged: Judged) -> str:
     if judged.unfair.is_empty():
         return "No group was found whose outcomes differ from its risks by more than chance and more than a tenth."
-    words = [
-        f"- **{row['group']}: {row['level']}** — {'too few' if row['is_under_served'] else 'too many'} are listed for "
+    lead = "Groups whose outcomes differ from their risks by more than chance and more than a tenth:\n\n"
+    return lead + "\n".join(
+        f"- **{row['group']}: {row['level']}**: {'too few' if row['is_under_served'] else 'too many'} are listed for "
         f"their outcomes ({row['observed_over_expected']:.2f} for each that the risks say)"
         for row in judged.unfair.to_dicts()
-    ]
-    return "Groups whose outcomes differ from their risks by more than chance and more than a tenth:\n\n" + "\n".join(words)
+    )
 
 
 def _elsewhere(evaluation: Evaluation) -> str:

@@ -3,10 +3,10 @@
 import datetime as dt
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE
@@ -15,6 +15,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from models.report import Judged
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +28,11 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
+StudyFolder = Annotated[
+    Path | None,
+    typer.Option(help="A folder with people, person_features and outcome as Parquet, in place of this workspace."),
+]
+Explained = Annotated[str | None, typer.Option(help="Why a leak alarm is no fault; it goes on record.")]
 EXTRACTS = ("emis", "hospital", "reference", "opt_out")
 AsOf = Annotated[dt.datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A Monday: what may be known.")]
 DEMO_AS_OF = dt.datetime(2026, 11, 16)
@@ -94,13 +102,76 @@ def run(as_of: AsOf) -> None:
 
 @app.command()
 def train(
-    study: Annotated[str, typer.Argument(help="A study design of models/specs.")] = "avoidable_admission_12m",
+    study: Annotated[
+        str, typer.Argument(help="A study design of models/specs, or the path of a YAML file.")
+    ] = "avoidable_admission_12m",
     as_of: AsOf = DEMO_AS_OF,
+    input: StudyFolder = None,
+    explained: Explained = None,
 ) -> None:
     """Fit and judge the model of a study on outcomes complete by the as-of date; save it with its card."""
     _check_monday(as_of)
-    _run("train", config={"risk_model": {"study": study, "as_of": f"{as_of:%Y-%m-%d}"}})
+    if input:
+        from pipelines.io.studies import Question
+        from pipelines.io.training import train_model
+
+        with _plain_errors(), _progress() as progress:
+            task = progress.add_task("training")
+            question = Question(as_of=as_of.date(), source=input, explained=explained)
+            trained = train_model(Settings(), study, question, on_step=_teller(progress, task))
+        out.print(f"Card: {trained.folder / 'card.html'}", soft_wrap=True)
+    else:
+        choice = {"study": study, "as_of": f"{as_of:%Y-%m-%d}"} | ({"explained": explained} if explained else {})
+        _run("train", config={"risk_model": choice})
     _show_models(Settings())
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A saved model: the name of its folder under <home>/models.")],
+    as_of: AsOf = DEMO_AS_OF,
+    input: StudyFolder = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Also ICBs left out, resampled practices, frozen scores, week to week.")
+    ] = False,
+    explained: Explained = None,
+) -> None:
+    """Judge a saved model on people whose outcomes are known by the as-of date; write the report.
+
+    Exits 1 if the result is too good to be true, unless you explain why it is not.
+    """
+    from models.report import calibration_words
+    from pipelines.io.evaluating import evaluate_model
+    from pipelines.io.studies import Question
+
+    _check_monday(as_of)
+    question = Question(as_of=as_of.date(), source=input, is_wide=wide, explained=explained)
+    with _plain_errors(), _progress() as progress:
+        task = progress.add_task("evaluating")
+        judged, folder = evaluate_model(Settings(), model, question, on_step=_teller(progress, task))
+    _show_judgement(judged)
+    out.print(calibration_words(judged.evaluation), f"Report: {folder / 'report.html'}", sep="\n", soft_wrap=True)
+    if judged.evaluation.alarms and not explained:
+        _fail(*judged.evaluation.alarms, 'Once you know why, say so with --explained "...".')
+
+
+@app.command()
+def recalibrate(
+    model: Annotated[str, typer.Argument(help="A saved model: the name of its folder under <home>/models.")],
+    as_of: AsOf = DEMO_AS_OF,
+    input: StudyFolder = None,
+) -> None:
+    """Fit a model's probabilities to this place: same ranking, a new curve, saved as a candidate with its report."""
+    from pipelines.io.evaluating import recalibrate_model
+    from pipelines.io.studies import Question
+
+    _check_monday(as_of)
+    with _plain_errors(), _progress() as progress:
+        task = progress.add_task("recalibrating")
+        question = Question(as_of=as_of.date(), source=input)
+        local, judged, folder = recalibrate_model(Settings(), model, question, on_step=_teller(progress, task))
+    _show_judgement(judged)
+    out.print(f"Saved as candidate: {local.version}", f"Report: {folder / 'report.html'}", sep="\n", soft_wrap=True)
 
 
 @app.command()
@@ -266,6 +337,29 @@ def _show_ledger(settings: Settings) -> bool:
     for file, reason in refused.select("file", "reason").iter_rows():
         err.print(f"[red]refused {file}: {reason}", highlight=False)
     return refused.is_empty()
+
+
+def _teller(progress: Progress, task: Any) -> Callable[[str], None]:
+    """Shows each step as it begins."""
+    return lambda step: progress.update(task, description=step)
+
+
+def _show_judgement(judged: "Judged") -> None:
+    """Prints the headline figures, as they are and recalibrated."""
+    cut = judged.model.design.judgement.alarm_cut
+    figures = {
+        "C-statistic": ("c_statistic", None),
+        f"PPV at {cut:.0%}": ("positive_predictive_value", cut),
+        "observed over expected": ("observed_over_expected", None),
+        "calibration slope": ("calibration_slope", None),
+        "calibration index (ICI)": ("calibration_index", None),
+    }
+    title = f"{judged.model.version} as of {judged.index_date}: {judged.whom}"
+    table = Table("figure", "as it is", "recalibrated", title=title, box=SIMPLE)
+    for name, (metric, at) in figures.items():
+        after = f"{judged.recalibrated.value(metric, cut=at):.3f}" if judged.recalibrated else ""
+        table.add_row(name, f"{judged.evaluation.value(metric, cut=at):.3f}", after)
+    out.print(table)
 
 
 def _show_models(settings: Settings) -> None:

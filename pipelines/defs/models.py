@@ -5,6 +5,7 @@ import datetime as dt
 import dagster as dg
 
 from pipelines.defs.resources import OWNERS, Workspace
+from pipelines.io.studies import Question
 from pipelines.io.training import train_model
 
 
@@ -14,6 +15,8 @@ class TrainingConfig(dg.Config):
     study: str = "avoidable_admission_12m"
     as_of: str
     """A Monday; the outcomes that are complete by then are learned from."""
+    explained: str | None = None
+    """Why a leak alarm is no fault; without it an alarm stops the run."""
 
 
 @dg.asset(
@@ -26,9 +29,8 @@ def risk_model(
     context: dg.AssetExecutionContext, workspace: Workspace, config: TrainingConfig
 ) -> dg.MaterializeResult:
     """The learned risk of an avoidable admission: an additive model with its card, saved as a candidate."""
-    trained = train_model(
-        workspace.settings, config.study, as_of=dt.date.fromisoformat(config.as_of), on_step=context.log.info
-    )
+    question = Question(as_of=dt.date.fromisoformat(config.as_of), explained=config.explained)
+    trained = train_model(workspace.settings, config.study, question, on_step=context.log.info)
     return dg.MaterializeResult(
         metadata={
             "version": trained.model.version,

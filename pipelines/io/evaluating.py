@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -19,26 +19,12 @@ from models.training import hold_out
 from models.validation import Study, follow_frozen_scores, leave_areas_out, resample_practices
 from pipelines.io.model_store import ModelStore
 from pipelines.io.pages import make_page
-from pipelines.io.studies import Tell, definitions_of, study_of_files, study_of_week
+from pipelines.io.studies import Question, Tell, definitions_of, read_study, study_of_week
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
 
 DECAY_WEEKS = (0, 13, 26)
 """How long after the first date frozen scores are looked at again."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What to judge: on which people, and how widely."""
-
-    as_of: dt.date
-    """What may be known; the index date is the latest Monday whose outcome is complete then."""
-    source: Path | None = None
-    """A folder of Parquet files in place of this workspace's history."""
-    is_wide: bool = False
-    """Also areas left out, resampled practices, frozen scores and the week before."""
-    explained: str | None = None
-    """Why a leak alarm is no fault."""
 
 
 def evaluate_model(
@@ -53,7 +39,7 @@ def evaluate_model(
     """
     model = ModelStore(settings.models, definitions_of(question.source)).load(version)
     design = model.design.known_on(question.as_of)
-    study = _study(settings, design, question, on_step)
+    study = read_study(settings, design, question, on_step=on_step)
     on_step("judging")
     judged = judge(model, design, study)
     if question.is_wide:
@@ -70,13 +56,15 @@ def judge(model: AdditiveModel, design: StudyDesign, study: Study) -> Judged:
         people = people.filter(hold_out(design, people["practice_code"]))
         whom = "of practices that the model was not fitted on"
     evaluation = evaluate(design, model.score(study.inputs, people["person_id"]), people)
+    recalibrated, why_not = _recalibrated(model, study, people)
     return Judged(
         model=model,
         evaluation=evaluation,
         index_date=design.index_date,
         whom=whom,
         unfair=find_unfair_groups(design, evaluation),
-        recalibrated=_recalibrated(model, study, people),
+        recalibrated=recalibrated,
+        why_not_recalibrated=why_not,
     )
 
 
@@ -91,7 +79,7 @@ def recalibrate_model(
     store = ModelStore(settings.models, definitions_of(question.source))
     model = store.load(version)
     design = model.design.known_on(question.as_of)
-    study = _study(settings, design, question, on_step)
+    study = read_study(settings, design, question, on_step=on_step)
     local, before, after = recalibrate(model, study.inputs, study.labelled(design))
     judged = Judged(
         model=local,
@@ -119,17 +107,12 @@ def write_judgement(folder: Path, judged: Judged, *, table: Evaluation | None = 
     return folder
 
 
-def _study(settings: Settings, design: StudyDesign, question: Question, on_step: Tell) -> Study:
-    if question.source:
-        return study_of_files(question.source, design)
-    return study_of_week(Warehouse(settings), design, known_on=question.as_of, on_step=on_step)
-
-
-def _recalibrated(model: AdditiveModel, study: Study, people: pl.DataFrame) -> Evaluation | None:
+def _recalibrated(model: AdditiveModel, study: Study, people: pl.DataFrame) -> tuple[Evaluation | None, str | None]:
+    """The judgement after recalibration, or why there is none."""
     try:
-        return recalibrate(model, study.inputs, people)[2]
-    except ValueError:
-        return None
+        return recalibrate(model, study.inputs, people)[2], None
+    except ValueError as error:
+        return None, str(error)
 
 
 def _wider(
@@ -140,7 +123,9 @@ def _wider(
     is_held_out = hold_out(design, study.people["practice_code"])
     rows: list[Row] = []
     on_step("fitting on resampled practices")
-    rows += resample_practices(design, chosen, study.only(~is_held_out), study.people.filter(is_held_out)["person_id"])
+    rows += resample_practices(
+        design, chosen, study.only(~is_held_out), study.people.filter(is_held_out)["person_id"]
+    )
     on_step("fitting with each ICB left out")
     rows += leave_areas_out(design, chosen, study) if "icb_code" in study.people.columns else []
     if question.source is None:

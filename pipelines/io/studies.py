@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -13,11 +14,37 @@ from models.design import OUTCOME_DATES, StudyDesign, load_design, read_design
 from models.validation import Study
 from pipelines.io.warehouse import Warehouse
 from pipelines.io.weekly_build import build_tables
+from pipelines.settings import Settings
 
 Tell = Callable[[str], None]
 DEFINITIONS = "features.yaml"
 PEOPLE = ("person_id", "practice_code", "age_years")
 FEATURES = ("person_id", "feature", "value")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to judge: on which people, and how widely."""
+
+    as_of: dt.date
+    """A Monday; what may be known. The index date is the latest Monday whose outcome is complete then."""
+    source: Path | None = None
+    """A folder of Parquet files in place of this workspace's history."""
+    is_wide: bool = False
+    """Also areas left out, resampled practices, frozen scores and the week before."""
+    explained: str | None = None
+    """Why a leak alarm is no fault."""
+
+
+def read_study(settings: Settings, design: StudyDesign, question: Question, *, on_step: Tell) -> Study:
+    """The tables that a question is about.
+
+    Raises:
+        ValueError: a file or a column is missing.
+    """
+    if question.source:
+        return study_of_files(question.source, design)
+    return study_of_week(Warehouse(settings), design, known_on=question.as_of, on_step=on_step)
 
 
 def study_of_week(warehouse: Warehouse, design: StudyDesign, *, known_on: dt.date, on_step: Tell) -> Study:
@@ -79,7 +106,9 @@ def find_design(name: str, folder: Path | None) -> StudyDesign:
 def _read(folder: Path, table: str, columns: tuple[str, ...]) -> pl.LazyFrame:
     path = folder / f"{table}.parquet"
     if not path.is_file():
-        raise ValueError(f"expected {path}, found none: a study in files needs people, person_features and its outcome")
+        raise ValueError(
+            f"expected {path}, found none: a study in files needs people, person_features and its outcome"
+        )
     frame = pl.scan_parquet(path)
     missing = [name for name in columns if name not in frame.collect_schema().names()]
     if missing:

@@ -1,7 +1,6 @@
 """Trains the model of a study design on this workspace's history, judges it, saves it with its card."""
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,12 @@ from data_contracts.clinical.definitions import load_features
 from models.additive import AdditiveModel
 from models.card import write_card
 from models.charts import draw_charts
-from models.design import RANKS_BY, StudyDesign, load_design
+from models.design import RANKS_BY
 from models.evaluation import Evaluation
 from models.training import train
 from pipelines.io.model_store import ModelStore
-from pipelines.io.warehouse import Warehouse
-from pipelines.io.weekly_build import build_tables
+from pipelines.io.pages import make_page
+from pipelines.io.studies import Question, Tell, definitions_of, find_design, read_study
 from pipelines.settings import Settings
 
 
@@ -29,42 +28,28 @@ class Trained:
     folder: Path
 
 
-def train_model(
-    settings: Settings, name: str, *, as_of: dt.date, on_step: Callable[[str], None] = lambda step: None
-) -> Trained:
+def train_model(settings: Settings, name: str, question: Question, *, on_step: Tell = lambda step: None) -> Trained:
     """The model of one design, fitted on the latest outcomes that are complete on the as-of date, and saved.
 
     It is a candidate until someone promotes it; the first of a workspace becomes champion, and the register says so.
 
     Raises:
-        ValueError: too few outcomes, a feature that nobody has, a leak alarm: nothing is saved then.
+        ValueError: too few outcomes, a feature that nobody has, a leak alarm that nobody explained: nothing is saved.
     """
-    design = load_design(name).known_on(as_of)
-    warehouse = Warehouse(settings)
-    build_tables(warehouse, design.index_date, upto="cambridge_scores", on_step=on_step)
-    build_tables(warehouse, as_of, upto=design.follow_up.outcome, on_step=on_step)
+    design = find_design(name, question.source).known_on(question.as_of)
+    study = read_study(settings, design, question, on_step=on_step)
     on_step("fitting")
-    people, features, cambridge = (
-        warehouse.read(table, design.index_date) for table in ("people", "person_features", "cambridge_scores")
-    )
-    outcomes = warehouse.read(design.follow_up.outcome, as_of).collect()
-    model, evaluation = train(design, features, people.collect(), outcomes, cambridge.collect())
-    return Trained(model, evaluation, _save(settings, design, model, evaluation, as_of))
-
-
-def _save(
-    settings: Settings, design: StudyDesign, model: AdditiveModel, evaluation: Evaluation, as_of: dt.date
-) -> Path:
-    """The folder of the model's card, charts and figures, beside the saved model.
-
-    Raises:
-        ValueError: the leak alarm rang.
-    """
-    if evaluation.alarms:
+    model, evaluation = train(design, study.features, study.people, study.outcomes, study.cambridge)
+    if evaluation.alarms and not question.explained:
         raise ValueError("leak alarm, nothing saved: " + "; ".join(evaluation.alarms))
-    store = ModelStore(settings.models, load_features())
+    return Trained(model, evaluation, _save(settings, model, evaluation, question))
+
+
+def _save(settings: Settings, model: AdditiveModel, evaluation: Evaluation, question: Question) -> Path:
+    """The folder of the model's card, charts and figures, beside the saved model."""
+    store, design, as_of = ModelStore(settings.models, definitions_of(question.source)), model.design, question.as_of
     store.save(model)
-    if design.follow_up.outcome == RANKS_BY and store.champion() is None:
+    if question.source is None and design.follow_up.outcome == RANKS_BY and store.champion() is None:
         reason = "the first model of this workspace"
         store.promote(
             model.version,
@@ -78,9 +63,13 @@ def _save(
     charts = draw_charts(model, evaluation)
     for chart, svg in charts.items():
         (folder / f"{chart}.svg").write_text(svg, "utf-8")
-    data = f"This workspace's history: features as of {design.index_date}, outcomes known on {as_of}."
+    origin = "Files that somebody brought" if question.source else "This workspace's history"
+    data = f"{origin}: features as of {design.index_date}, outcomes known on {as_of}."
+    if question.explained:
+        data += f" The leak alarm was explained: {question.explained}"
     card = write_card(model, evaluation, data=data, charts=[f"{chart}.svg" for chart in charts])
     (folder / "card.md").write_text(card, "utf-8")
+    (folder / "card.html").write_text(make_page(f"Model card: {design.name}", card, charts), "utf-8")
     evaluation.table.write_csv(folder / "evaluation.csv")
     return folder
 

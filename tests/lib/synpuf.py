@@ -1,12 +1,11 @@
-"""Reads CMS DE-SynPUF as a study: people made by others, whose next year is known. No person of it is real."""
+"""Writes CMS DE-SynPUF as a study in files: people made by others whose next year is known. None is real."""
 
 import datetime as dt
 from pathlib import Path
 
 import polars as pl
+import yaml
 
-from data_contracts.clinical.definitions import Feature as Definition
-from models.design import StudyDesign, read_design
 from tests.lib.studies import DESIGN
 
 FLAGS = ["ALZHDMTA", "CHF", "CHRNKIDN", "CNCR", "COPD", "DEPRESSN", "DIABETES", "ISCHMCHT", "OSTEOPRS", "RA_OA"]
@@ -18,25 +17,39 @@ NAMES = ["age_years", "is_female", "has_esrd", *FLAGS, *MONEY, *MONTHS, *STAYS]
 UNKNOWN = {"age_years", "days_since_discharge"}
 
 
-def synpuf_design(index_year: int) -> StudyDesign:
-    """Admission in the year from 1 January; states stand for practices."""
-    text = DESIGN.split("features:")[0] + "features: [" + ", ".join(f"{{name: {name}}}" for name in NAMES) + "]\n"
-    text += "estimators:" + DESIGN.split("estimators:")[1]
-    definitions = {
-        name: Definition(
-            name=name,
-            description=name,
-            kind="claims",
-            unit="as delivered",
-            source="CMS DE-SynPUF",
-            absent="unknown" if name in UNKNOWN else "zero",
-        )
+KNOWN_ON = {2009: dt.date(2010, 3, 8), 2010: dt.date(2011, 3, 7)}
+"""The Monday on which the year from the first Monday of January is known, as the design counts."""
+INDEX = {2009: dt.date(2009, 1, 5), 2010: dt.date(2010, 1, 4)}
+
+
+def write_study(folder: Path, source: Path, index_year: int, samples: list[int]) -> Path:
+    """The folder, now with the study's files; states stand for practices."""
+    folder.mkdir(parents=True)
+    stays, people = read_stays(source), read_people(source, index_year, samples)
+    people.select("person_id", "practice_code", "age_years", "sex").write_parquet(folder / "people.parquet")
+    make_features(people, stays, INDEX[index_year]).collect().write_parquet(folder / "person_features.parquet")
+    stays.select("person_id", "admitted_date").write_parquet(folder / "avoidable_admissions.parquet")
+    (folder / "features.yaml").write_text(yaml.safe_dump(definitions()), "utf-8")
+    return folder
+
+
+def definitions() -> list[dict[str, str]]:
+    """What each feature is."""
+    shared = {"kind": "claims", "unit": "as delivered", "source": "CMS DE-SynPUF"}
+    return [
+        {"name": name, "description": name, "absent": "unknown" if name in UNKNOWN else "zero"} | shared
         for name in NAMES
-    }
-    design = read_design(text, definitions)
-    kept = tuple(each for each in design.estimators if each.name != "cambridge_only")
-    day = dt.date(index_year, 1, 1)
-    return design.model_copy(update={"index_date": day, "estimators": kept, "name": "synpuf_admission_12m"})
+    ]
+
+
+def write_design(path: Path) -> Path:
+    """The path, now with the study design: admission, whatever for, in a year."""
+    stated = yaml.safe_load(DESIGN)
+    estimators = [each for each in stated["estimators"] if each["name"] != "cambridge_only"]
+    features = [{"name": name} for name in NAMES]
+    changes = {"name": "synpuf_admission_12m", "features": features, "estimators": estimators}
+    path.write_text(yaml.safe_dump(stated | changes), "utf-8")
+    return path
 
 
 def read_people(folder: Path, index_year: int, samples: list[int]) -> pl.DataFrame:

@@ -24,9 +24,7 @@ def test_planned_maternity_and_transferred_do_not_count(method: str) -> None:
     assert admitted(f"1 | 2026-01-01 | 2026-01-20 | {method} | J440") == []
 
 
-@pytest.mark.parametrize(
-    ("day", "is_counted"), [("2026-11-15", True), ("2026-11-16", False), ("2026-11-17", False)]
-)
+@pytest.mark.parametrize(("day", "is_counted"), [("2026-11-15", True), ("2026-11-16", False), ("2026-11-17", False)])
 def test_only_what_began_and_was_known_before_the_as_of_date_counts(day: str, is_counted: bool) -> None:
     assert bool(admitted(f"1 | {day} | {day} | 21 | J440")) is is_counted
     assert bool(admitted(f"1 | 2026-01-01 | {day} | 21 | J440")) is is_counted
