@@ -43,7 +43,7 @@ def test_card_is_the_same_twice_and_says_what_it_must(card, trained):
 
 def test_charts_are_svg(trained):
     charts = draw_charts(*trained)
-    assert sorted(charts) == ["calibration", "cuts", "decision-curve", "points"]
+    assert sorted(charts) == ["calibration", "cuts", "decision-curve", "groups", "points"]
     assert all(chart.startswith("<svg") for chart in charts.values())
 
 
