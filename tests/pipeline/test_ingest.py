@@ -3,8 +3,8 @@
 import contextlib
 import datetime as dt
 import stat
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -12,11 +12,11 @@ import pytest
 from data_contracts.registry import CONTRACTS
 from pipelines.io.history import HistoryError, Switch, recover, write_lock
 from pipelines.io.identity import IdentityError, load_key, opt_out_path, people_path, person_ids
-from pipelines.io.landing import practices
-from pipelines.io.landing.emis import Practice
+from pipelines.io.landing import ingest as ingestion
+from pipelines.io.landing.emis import FEED, load_delivery
 from pipelines.io.landing.errors import LandingError
-from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.ingest import IngestReport, ingest
+from pipelines.io.landing.protocol import Bench, Delivery, Loaded
 from pipelines.io.landing.quarantine import quarantine_path
 from pipelines.io.ledger import OUTCOMES, prove, read_ledger
 from pipelines.settings import Settings
@@ -628,19 +628,20 @@ def test_a_practice_moves_with_its_icb(settings: Settings) -> None:
     assert pl.read_parquet(settings.history / "events" / "QYY.parquet").height == 7
 
 
+def stopping(delivery: Delivery, bench: Bench) -> Loaded:
+    """Loads an EMIS delivery, unless it is of one practice."""
+    if delivery.source == emis.PRACTICE:
+        raise pl.exceptions.ComputeError("a value of a patient")
+    return load_delivery(delivery, bench)
+
+
 def test_an_extract_that_stops_the_reader_stops_that_practice_only(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emis.whole_extract().write(settings.landing)
     emis.whole_extract(emis.OTHER_PRACTICE, first_patient=11).write(settings.landing)
-    load = practices.load_delivery
-
-    def stopping(files: list[LandedFile], *, practice: Practice, **rest: Any) -> Any:
-        if practice.practice_code == emis.PRACTICE:
-            raise pl.exceptions.ComputeError("a value of a patient")
-        return load(files, practice=practice, **rest)
-
-    monkeypatch.setattr(practices, "load_delivery", stopping)
+    feeds = tuple(replace(feed, load=stopping) if feed is FEED else feed for feed in ingestion.FEEDS)
+    monkeypatch.setattr(ingestion, "FEEDS", feeds)
     report = ingest(settings)
     assert "one that stopped the reader (ComputeError)" in refusal(report)
     assert "patient" not in refusal(report)

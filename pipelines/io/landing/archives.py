@@ -1,6 +1,7 @@
 """Opens zip archives without trusting them: members are checked and read as streams, never unpacked by name."""
 
 import hashlib
+import re
 import stat
 import zipfile
 import zlib
@@ -38,8 +39,10 @@ class Member:
     size: int
 
 
-def list_members(archive: Path, limits: ArchiveLimits) -> list[Member]:
-    """The files of an archive in a fixed order, all flat or all in one folder; its folders are left out.
+def list_members(archive: Path, limits: ArchiveLimits, *, ignored: str | None = None) -> list[Member]:
+    """The files of an archive in a fixed order, all flat or all in one folder.
+
+    Its folders are left out, and so are members whose full name matches ``ignored``.
 
     Raises:
         LandingError: the archive is broken, or something in it is unsafe; nothing of it may be used.
@@ -50,7 +53,7 @@ def list_members(archive: Path, limits: ArchiveLimits) -> list[Member]:
         raise _refusal(archive, f"at most {limits.most_members} members", f"{len(entries)}")
     for entry in entries:
         _check(entry, archive, limits)
-    found = [entry for entry in entries if not entry.is_dir()]
+    found = [entry for entry in entries if not entry.is_dir() and not re.fullmatch(ignored or "", entry.filename)]
     total = sum(entry.file_size for entry in found)
     if total > limits.largest_bytes:
         raise _refusal(archive, f"at most {limits.largest_bytes} bytes unpacked", f"{total}")

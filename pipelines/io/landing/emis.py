@@ -5,25 +5,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import duckdb
 import pandera.polars as pa
 import polars as pl
 
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
 from pipelines.io.history import GONE_KEYS, GONE_PEOPLE, MOVED_PEOPLE, Change
-from pipelines.io.identity import PEOPLE, WITHHELD, person_ids, record_ids
+from pipelines.io.identity import PEOPLE, person_ids, record_ids
 from pipelines.io.landing import emis_rows
 from pipelines.io.landing.conversion import flag_of
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
-from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.practices import PracticeFeed
+from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
 from pipelines.io.landing.reading import TextTable, read_text
 from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather
 
 CODES = {"code_id": pl.Int64, "target_id": pl.Int64}
-Texts = Mapping[str, tuple[LandedFile, TextTable]]
+Texts = Mapping[str, TextTable]
 Convert = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -35,74 +35,44 @@ class Codes:
     drug: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CODES))
 
 
-@dataclass(frozen=True)
-class Practice:
-    """What is held of one practice: its roster, its withheld records, its quarantine, where its feed stands."""
-
-    practice_code: str
-    icb_code: str
-    organisation_guid: str | None = None
-    applied_moment: str | None = None
-    people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PEOPLE))
-    withheld: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHHELD))
-    pending: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE))
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What a delivery is loaded with: engine, key, postcodes (postcode, lsoa_code), where to write."""
-
-    con: duckdb.DuckDBPyConnection
-    key: bytes
-    postcodes: pl.DataFrame
-    work: Path
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What one delivery led to. ``outcomes`` counts records by file; ``texts`` are the files as read."""
-
-    practice: Practice
-    codes: Codes
-    change: Change
-    outcomes: pl.DataFrame
-    texts: Texts
-
-
-def load_delivery(files: list[LandedFile], *, practice: Practice, codes: Codes, bench: Bench) -> Loaded:
+def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
     """One delivery of one practice (all files of one moment; none to try held rows again), staged as Parquet.
 
     Raises:
         LandingError: the delivery as a whole cannot be trusted; nothing of it may be used.
     """
-    texts = _read_all(files, bench.con)
-    moment = max((file.moment for file in files), default=practice.applied_moment or "")
-    practice = replace(practice, organisation_guid=_organisation(texts, practice), applied_moment=moment)
+    practice = bench.practice(delivery.source, delivery)
+    if practice is None:
+        raise LandingError(expected="a practice of the national list", found=delivery.source, where="epraccur.csv")
+    texts = _read_all(delivery, bench)
+    practice = replace(practice, organisation_id=_organisation(texts, practice), applied_moment=delivery.moment)
     _check_agreement(texts, practice)
+    codes = Codes(clinical=delivery.shared["clinical_codes"], drug=delivery.shared["drug_codes"])
     loading = _Loading(texts=texts, practice=practice, codes=codes, bench=bench)
     loading.run()
     return loading.result()
 
 
-def _read_all(files: list[LandedFile], con: duckdb.DuckDBPyConnection) -> Texts:
-    feed = load_feed("emis")
-    texts: dict[str, tuple[LandedFile, TextTable]] = {}
-    for file in files:
+FEED = PracticeFeed(name="emis", load=load_delivery, shared={"clinical_codes": CODES, "drug_codes": CODES})
+
+
+def _read_all(delivery: Delivery, bench: Bench) -> Texts:
+    texts: dict[str, TextTable] = {}
+    for file in delivery.files:
         if file.table in texts:
             raise LandingError(expected="one file a table and moment", found="two", where=file.name)
-        if file.table in feed.tables:
-            texts[file.table] = (file, read_text(con, file, layout=feed.format, table=feed.tables[file.table]))
+        texts[file.table] = read_text(file, con=bench.con, work=bench.work)
     return texts
 
 
 def _organisation(texts: Texts, practice: Practice) -> str:
     """The guid of the practice's own organisation, which all its rows must carry."""
     where = f"landing/emis/{practice.practice_code}"
-    known = practice.organisation_guid
+    known = practice.organisation_id
     needed = [name for name, table in load_feed("emis").tables.items() if table.is_needed and name not in texts]
     if known is None and needed:
         raise LandingError(expected="all tables of a first delivery", found=f"no {', '.join(needed)}", where=where)
-    rows = texts["Admin_Organisation"][1].rows if "Admin_Organisation" in texts else None
+    rows = texts["Admin_Organisation"].rows if "Admin_Organisation" in texts else None
     if known is not None and (rows is None or rows.is_empty()):
         return known
     own = rows.filter(pl.col("ods_code").str.strip_chars() == practice.practice_code) if rows is not None else None
@@ -121,8 +91,8 @@ def _check_agreement(texts: Texts, practice: Practice) -> None:
     """Refuses the delivery of a practice that has paused or withdrawn its sharing agreement."""
     if "Agreements_SharingOrganisation" not in texts:
         return
-    rows = texts["Agreements_SharingOrganisation"][1].rows
-    own = rows.filter(pl.col("organisation_guid") == practice.organisation_guid)
+    rows = texts["Agreements_SharingOrganisation"].rows
+    own = rows.filter(pl.col("organisation_guid") == practice.organisation_id)
     texted = own.rename({name: f"text_{name}" for name in own.columns})
     if texted.filter(flag_of("disabled").fill_null(True) | flag_of("deleted").fill_null(True)).height:
         raise LandingError(
@@ -166,7 +136,13 @@ class _Loading:
             moved_people=_moved_people(self.people_before, self.practice),
         )
         practice = replace(self.practice, pending=pl.concat(self.pending))
-        return Loaded(practice, self.codes, change, pl.concat(self.outcomes), self.texts)
+        return Loaded(
+            outcomes=pl.concat(self.outcomes),
+            files=tuple(text.count for text in self.texts.values()),
+            changes=(change,),
+            practices=(practice,),
+            shared={"clinical_codes": self.codes.clinical, "drug_codes": self.codes.drug},
+        )
 
     def _setting(self) -> emis_rows.Setting:
         held = self.practice.people.select(
@@ -175,10 +151,10 @@ class _Loading:
         kept_out = self.practice.withheld.select(patient_record_id="record_id", person_state="reason")
         return emis_rows.Setting(
             practice_code=self.practice.practice_code,
-            organisation_guid=self.practice.organisation_guid,
+            organisation_guid=self.practice.organisation_id,
             extract_date=dt.datetime.strptime((self.practice.applied_moment or "")[:8], "%Y%m%d").date(),
             words=load_feed("emis").words,
-            postcodes=self.bench.postcodes,
+            postcodes=self.bench.places.postcodes,
             roster=pl.concat([held, kept_out], how="diagonal"),
         )
 

@@ -4,19 +4,22 @@ import csv
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.io.landing.archives import ArchiveLimits
 
 FEEDS = files("data_contracts.clinical") / "feeds"
 
 
 class FileFormat(BaseModel):
-    """How the bytes of a feed's files are laid out. Always UTF-8, one record a line unless quoted."""
+    """How the bytes of a feed's files are laid out: one record a line unless quoted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    encoding: Literal["utf-8", "windows-1252"] = "utf-8"
     delimiter: str
     quote: str | None
     has_header: bool
@@ -52,8 +55,19 @@ class FeedTable(BaseModel):
         return [*self.columns, *self.optional, *self.positions]
 
 
-class Feed(BaseModel):
-    """One feed's contract, with its provenance."""
+class Archive(ArchiveLimits):
+    """What a feed's archives are called and may hold. ``ignored`` are members that are junk, by their full name."""
+
+    file_name: str
+    ignored: str | None = None
+
+
+class FeedContract(BaseModel):
+    """One feed's contract, with its provenance.
+
+    ``split_by`` says what a folder of the feed is: a practice, a drop of several practices (named by ``drop_name``,
+    with groups source and moment), or, if neither, that files lie in the feed's folder itself.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -64,7 +78,11 @@ class Feed(BaseModel):
     reviewer: str
     effective_from: Any
     folder: str
+    split_by: Literal["practice", "drop"] | None = None
+    drop_name: str | None = None
     file_name: str
+    archive: Archive | None = None
+    most_records: int = 100_000_000
     format: FileFormat
     tables: dict[str, FeedTable]
     unused_tables: list[str] = Field(default_factory=list)
@@ -89,6 +107,6 @@ def known_headers(feed: str, table: str) -> frozenset[str]:
 
 
 @cache
-def load_feed(name: str) -> Feed:
+def load_feed(name: str) -> FeedContract:
     """The contract of one feed, from data_contracts/clinical/feeds."""
-    return Feed(**yaml.safe_load((FEEDS / f"{name}.yaml").read_text("utf-8")))
+    return FeedContract(**yaml.safe_load((FEEDS / f"{name}.yaml").read_text("utf-8")))

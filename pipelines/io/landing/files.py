@@ -3,26 +3,26 @@
 import datetime as dt
 import hashlib
 import os
+import re
 import stat
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.io.landing.archives import ArchiveLimits, Member, hash_member, list_members
+from pipelines.io.landing.archives import Member, hash_member, list_members
 from pipelines.io.landing.errors import LandingError
-from pipelines.io.landing.feeds import Feed, load_feed
+from pipelines.io.landing.feeds import Archive, FeedContract
 
 ANSWERS = "feedback"
 """The folder of practices' answers: workbooks that the weekly run reads itself."""
-FEEDS = ("reference", "emis", "synthea", "hospital", "national_opt_out")
-BY_PRACTICE = ("emis", "synthea")
-"""Feeds with a folder a practice."""
 
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One file whose name meets its feed's contract. ``moment`` and ``rank`` order the deliveries of a feed.
+    """One file whose name meets its feed's contract. ``moment`` and ``rank`` order the deliveries of a source.
 
-    ``member`` is the name inside the archive at ``path``, None if the file is no part of an archive.
+    ``source`` is the practice, the drop or the feed; ``member`` the name inside the archive at ``path``, None if the
+    file is no part of an archive.
     """
 
     path: Path
@@ -36,6 +36,7 @@ class LandedFile:
     size: int
     problem: str | None = None
     member: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,21 @@ class UnknownFile:
     reason: str
 
 
-def find_files(landing: Path) -> tuple[list[LandedFile], list[UnknownFile]]:
+@dataclass(frozen=True)
+class _Place:
+    """Where a file stands: its feed, its path and name to show, its source, the moment that its folder states."""
+
+    contract: FeedContract
+    path: Path
+    shown: str
+    source: str
+    moment: str = ""
+
+    def unknown(self) -> UnknownFile:
+        return UnknownFile(self.shown, f"the name does not meet the {self.contract.feed} contract")
+
+
+def find_files(landing: Path, contracts: Sequence[FeedContract]) -> tuple[list[LandedFile], list[UnknownFile]]:
     """Every file under landing in a fixed order, split into those that a contract knows and the others.
 
     Raises:
@@ -57,7 +72,7 @@ def find_files(landing: Path) -> tuple[list[LandedFile], list[UnknownFile]]:
     known: list[LandedFile] = []
     unknown: list[UnknownFile] = []
     for path in _walk(landing):
-        for found in _identify(path, landing):
+        for found in _identify(path, landing, contracts):
             if isinstance(found, LandedFile):
                 known.append(found)
             else:
@@ -77,7 +92,7 @@ def _walk(folder: Path) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith(".") and answers not in path.parents)
 
 
-def _identify(path: Path, landing: Path) -> list[LandedFile | UnknownFile]:
+def _identify(path: Path, landing: Path, contracts: Sequence[FeedContract]) -> list[LandedFile | UnknownFile]:
     shown = path.relative_to(landing).as_posix().encode("unicode_escape", errors="backslashreplace").decode()[:200]
     mode = path.lstat().st_mode
     if not stat.S_ISREG(mode) or path.lstat().st_nlink > 1:
@@ -85,67 +100,85 @@ def _identify(path: Path, landing: Path) -> list[LandedFile | UnknownFile]:
     if landing.resolve() not in path.resolve().parents:
         return [UnknownFile(shown, "lies outside the landing folder")]
     parts = path.relative_to(landing).parts
-    feed = next((load_feed(name) for name in FEEDS if load_feed(name).folder == parts[0]), None)
-    if feed is None or len(parts) < 2:
-        return [UnknownFile(shown, f"no feed reads this folder: expected one of {', '.join(FEEDS)}")]
-    return _match(path, feed=feed, parts=parts, shown=shown)
+    contract = next((contract for contract in contracts if contract.folder == parts[0]), None)
+    if contract is None or len(parts) < 2:
+        names = ", ".join(contract.feed for contract in contracts)
+        return [UnknownFile(shown, f"no feed reads this folder: expected one of {names}")]
+    place = _place(_Place(contract, path, shown, source=contract.feed), parts)
+    if place is None:
+        return [_Place(contract, path, shown, source="").unknown()]
+    archive = contract.archive
+    if archive is not None and (named := re.fullmatch(archive.file_name, parts[-1], flags=re.ASCII)):
+        return _open_archive(place, archive, moment=named.groupdict().get("moment") or place.moment)
+    return [_file(place)]
 
 
-def _match(path: Path, *, feed: Feed, parts: tuple[str, ...], shown: str) -> list[LandedFile | UnknownFile]:
-    practice = parts[1] if feed.feed in BY_PRACTICE and len(parts) == 3 else None
-    depth = 3 if feed.feed in BY_PRACTICE else 2
-    named = feed.match(parts[-1]) if len(parts) == depth else None
-    if named is None or (practice is not None and not _is_ods_code(practice)):
-        return [UnknownFile(shown, f"the name does not meet the {feed.feed} contract")]
-    if named.get("archive"):
-        return _open_archive(path, feed=feed, practice=practice, shown=shown)
-    table = feed.table_named(named.get("table", next(iter(feed.tables))))
+def _place(place: _Place, parts: tuple[str, ...]) -> _Place | None:
+    """The place with the source that its folder, or the archive of a whole drop, names; None if none may be there."""
+    contract = place.contract
+    if contract.split_by is None:
+        return place if len(parts) == 2 else None
+    if contract.split_by == "practice":
+        return replace(place, source=parts[1]) if len(parts) == 3 and _is_ods_code(parts[1]) else None
+    is_archive = len(parts) == 2 and place.path.suffix == ".zip"
+    if len(parts) != 3 and not is_archive:
+        return None
+    drop = parts[1].removesuffix(".zip") if is_archive else parts[1]
+    named = re.fullmatch(contract.drop_name or "", drop, flags=re.ASCII)
+    if named is None or not _is_moment(named["moment"]):
+        return None
+    return replace(place, source=named["source"], moment=named["moment"])
+
+
+def _file(place: _Place) -> LandedFile | UnknownFile:
+    found = _named(place, place.path.name)
+    if found is None:
+        return place.unknown()
+    digest = _digest(place.path)
+    problem = None if digest else "cannot be read: check its permissions"
+    return replace(found, sha256=digest or "", size=place.path.stat().st_size, problem=problem)
+
+
+def _named(place: _Place, name: str) -> LandedFile | None:
+    """What a name says of a file, if it meets the contract; its content is not looked at."""
+    contract = place.contract
+    named = contract.match(name)
+    if named is None:
+        return None
+    table = contract.table_named(named.get("table") or next(iter(contract.tables)))
     if table is None or not _is_moment(named.get("moment")):
-        return [UnknownFile(shown, f"the name does not meet the {feed.feed} contract")]
-    digest = _digest(path)
-    return [
-        LandedFile(
-            path=path,
-            name=shown,
-            feed=feed.feed,
-            practice_code=practice,
-            table=table,
-            moment=named.get("moment", ""),
-            rank=int(named.get("sequence", 0)),
-            sha256=digest or "",
-            size=path.stat().st_size,
-            problem=None if digest else "cannot be read: check its permissions",
-        )
-    ]
-
-
-def _open_archive(path: Path, *, feed: Feed, practice: str | None, shown: str) -> list[LandedFile | UnknownFile]:
-    """The members of an archive; all of it is unknown if anything in it is unsafe."""
-    try:
-        members = list_members(path, ArchiveLimits.model_validate(feed.words["archive"]))
-        return [_member(path, member, feed=feed, practice=practice, shown=shown) for member in members]
-    except LandingError as error:
-        return [UnknownFile(shown, str(error))]
-
-
-def _member(path: Path, member: Member, *, feed: Feed, practice: str | None, shown: str) -> LandedFile | UnknownFile:
-    name = f"{shown}/{member.name}"[:200]
-    named = feed.match(member.base_name) or {}
-    table = feed.table_named(named.get("table") or "") if member.base_name.endswith(".csv") else None
-    if table is None:
-        return UnknownFile(name, f"the name does not meet the {feed.feed} contract")
+        return None
     return LandedFile(
-        path=path,
-        name=name,
-        feed=feed.feed,
-        practice_code=practice,
+        path=place.path,
+        name=place.shown,
+        feed=contract.feed,
+        practice_code=place.source if contract.split_by == "practice" else None,
         table=table,
-        moment="",
-        rank=0,
-        sha256=hash_member(path, member),
-        size=member.size,
-        member=member.name,
+        moment=named.get("moment") or place.moment,
+        rank=int(named.get("sequence") or 0),
+        sha256="",
+        size=0,
+        source=place.source,
     )
+
+
+def _open_archive(place: _Place, archive: Archive, *, moment: str) -> list[LandedFile | UnknownFile]:
+    """The members of an archive; all of it is unknown if anything in it is unsafe."""
+    if not _is_moment(moment):
+        return [place.unknown()]
+    try:
+        members = list_members(place.path, archive, ignored=archive.ignored)
+        return [_member(replace(place, moment=moment), member) for member in members]
+    except LandingError as error:
+        return [UnknownFile(place.shown, str(error))]
+
+
+def _member(place: _Place, member: Member) -> LandedFile | UnknownFile:
+    inside = replace(place, shown=f"{place.shown}/{member.name}"[:200])
+    found = _named(inside, member.base_name)
+    if found is None:
+        return inside.unknown()
+    return replace(found, sha256=hash_member(place.path, member), size=member.size, member=member.name)
 
 
 def _digest(path: Path) -> str | None:

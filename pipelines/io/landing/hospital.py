@@ -1,11 +1,9 @@
 """Hospital Episode Statistics: spells from episodes, and emergency attendances, of people on a roster."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import duckdb
 import pandera.polars as pa
 import polars as pl
 
@@ -15,62 +13,45 @@ from pipelines.io.history import Change
 from pipelines.io.identity import person_ids, record_ids, valid_nhs_numbers
 from pipelines.io.landing.conversion import are_readable, date_of, whole_of
 from pipelines.io.landing.feeds import load_feed
-from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.people import PeopleFeed
+from pipelines.io.landing.protocol import Bench, Delivery, Loaded
 from pipelines.io.landing.quarantine import QUARANTINE
 from pipelines.io.landing.reading import TextTable, read_text
 from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather
 
-ROSTER = {"person_id": pl.Int64, "practice_code": pl.String, "icb_code": pl.String}
 SPELL_KEY = ["person_id", "provider_code", "start_date", "spell_no"]
 TABLES = {"HES_APC": "spells", "HES_AE": "emergency_attendances"}
 
 
-@dataclass(frozen=True)
-class Ward:
-    """What hospital files are read with: engine, key, the current practice of each person, where to write."""
-
-    con: duckdb.DuckDBPyConnection
-    key: bytes
-    roster: pl.DataFrame
-    work: Path
-
-
-@dataclass(frozen=True)
-class LoadedHospital:
-    """What one delivery led to: a change per ICB, all rows held now, what became of each file's records."""
-
-    changes: list[Change]
-    pending: pl.DataFrame
-    outcomes: pl.DataFrame
-    texts: dict[str, tuple[LandedFile, TextTable]]
-
-
-def load_hospital(files: list[LandedFile], *, pending: pl.DataFrame, ward: Ward) -> LoadedHospital:
+def load_hospital(delivery: Delivery, bench: Bench) -> Loaded:
     """The hospital files of one moment (none to try held rows again), staged as Parquet by table and ICB.
 
     Raises:
         LandingError: a file is empty, unreadable or lacks a required column.
     """
-    feed = load_feed("hospital")
-    texts = {
-        file.table: (file, read_text(ward.con, file, layout=feed.format, table=feed.tables[file.table]))
-        for file in files
-    }
+    texts = {file.table: read_text(file, con=bench.con, work=bench.work) for file in delivery.files}
     outcomes, held, staged = [pl.DataFrame(schema=OUTCOME)], [pl.DataFrame(schema=QUARANTINE)], {}
     for table, convert, contract, finish in STEPS:
-        decided = _decide(table, texts, pending, ward, convert=convert, contract=contract)
+        decided = _decide(table, texts, delivery.pending, bench, convert=convert, contract=contract)
         outcomes.append(decided.outcomes)
         held.append(_named(decided.pending, table))
-        staged[TABLES[table]] = finish(decided.good, ward)
-    changes = [_change(icb_code, staged, ward) for icb_code in sorted(_icbs(staged))]
-    return LoadedHospital(changes=changes, pending=pl.concat(held), outcomes=pl.concat(outcomes), texts=texts)
+        staged[TABLES[table]] = finish(decided.good, bench)
+    return Loaded(
+        outcomes=pl.concat(outcomes),
+        files=tuple(text.count for text in texts.values()),
+        changes=tuple(_change(icb_code, staged, bench) for icb_code in sorted(_icbs(staged))),
+        pending=pl.concat(held),
+    )
+
+
+FEED = PeopleFeed(name="hospital", load=load_hospital)
 
 
 def _decide(
     table: str,
-    texts: dict[str, tuple[LandedFile, TextTable]],
+    texts: dict[str, TextTable],
     pending: pl.DataFrame,
-    ward: Ward,
+    bench: Bench,
     *,
     convert: Callable[[pl.DataFrame, dict[str, Any]], pl.DataFrame],
     contract: type[pa.DataFrameModel],
@@ -79,18 +60,17 @@ def _decide(
     own = pending.filter(pl.col("table") == table)
     read = [texts[table]] if table in texts else []
     columns = _text_columns(table, read, own)
-    read = [(file, _widened(text, columns)) for file, text in read]
-    gathered = gather(read, pending=own, columns=columns)
+    gathered = gather([_widened(text, columns) for text in read], pending=own, columns=columns)
     files = gathered.files.select("file_no", extract_date=pl.col("moment").str.to_date("%Y%m%d"))
     rows = gathered.rows.join(files, on="file_no", how="left", validate="m:1", maintain_order="left")
-    typed = _with_person(convert(rows, feed.words), ward)
+    typed = _with_person(convert(rows, feed.words), bench)
     return decide(typed, gathered, contract=contract, columns=columns)
 
 
-def _text_columns(table: str, read: list[tuple[LandedFile, TextTable]], pending: pl.DataFrame) -> list[str]:
+def _text_columns(table: str, read: list[TextTable], pending: pl.DataFrame) -> list[str]:
     """The contract's columns, and the numbered ones of the file and of held rows."""
     contract = load_feed("hospital").tables[table]
-    found = {name for _, text in read for name in text.rows.columns if name[:-3] in contract.numbered}
+    found = {name for text in read for name in text.rows.columns if name[:-3] in contract.numbered}
     held = pending["raw"].drop_nulls()
     for name in contract.numbered:
         found |= set(held.str.extract_all(rf"{name}_\d\d").explode(empty_as_null=True).drop_nulls().unique())
@@ -99,17 +79,16 @@ def _text_columns(table: str, read: list[tuple[LandedFile, TextTable]], pending:
 
 def _widened(text: TextTable, columns: list[str]) -> TextTable:
     missing = [name for name in columns if name not in text.rows.columns]
-    rows = text.rows.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing)
-    return TextTable(rows=rows, bad=text.bad, count=text.count, records=text.records, left_out=text.left_out)
+    return replace(text, rows=text.rows.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing))
 
 
-def _with_person(rows: pl.DataFrame, ward: Ward) -> pl.DataFrame:
+def _with_person(rows: pl.DataFrame, bench: Bench) -> pl.DataFrame:
     """The rows with the person, the practice where the person is registered now, and the record's pseudonym."""
     numbers = valid_nhs_numbers(rows["text_nhs_number"])
-    typed = rows.with_columns(person_ids(numbers, ward.key), is_valid_nhs_number=numbers.is_not_null())
-    joined = typed.join(ward.roster, on="person_id", how="left", validate="m:1", maintain_order="left")
+    typed = rows.with_columns(person_ids(numbers, bench.key), is_valid_nhs_number=numbers.is_not_null())
+    joined = typed.join(bench.roster, on="person_id", how="left", validate="m:1", maintain_order="left")
     return joined.with_columns(
-        record_ids(ward.con, joined["record_key"], ward.key).alias("record_id"),
+        record_ids(bench.con, joined["record_key"], bench.key).alias("record_id"),
         person_state=pl.when(pl.col("practice_code").is_not_null() | ~pl.col("is_valid_nhs_number")).then(
             pl.lit("held")
         ),
@@ -221,14 +200,14 @@ def make_spells(episodes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _finish_spells(episodes: pl.DataFrame, ward: Ward) -> pl.DataFrame:
+def _finish_spells(episodes: pl.DataFrame, bench: Bench) -> pl.DataFrame:
     spells = make_spells(episodes)
     message = pl.concat_str([pl.lit("spell"), *[pl.col(name).cast(pl.String) for name in SPELL_KEY]], separator="|")
-    ids = record_ids(ward.con, spells.select(message).to_series(), ward.key)
+    ids = record_ids(bench.con, spells.select(message).to_series(), bench.key)
     return spells.with_columns(ids.alias("record_id"), admitted_date="start_date")
 
 
-def _finish_attendances(rows: pl.DataFrame, ward: Ward) -> pl.DataFrame:
+def _finish_attendances(rows: pl.DataFrame, bench: Bench) -> pl.DataFrame:
     return rows.with_columns(arrived_date="start_date")
 
 
@@ -247,11 +226,11 @@ def _icbs(staged: dict[str, pl.DataFrame]) -> set[str]:
     return {code for frame in staged.values() for code in frame["icb_code"].unique()}
 
 
-def _change(icb_code: str, staged: dict[str, pl.DataFrame], ward: Ward) -> Change:
+def _change(icb_code: str, staged: dict[str, pl.DataFrame], bench: Bench) -> Change:
     paths = {}
     for table, frame in staged.items():
         rows = frame.filter(pl.col("icb_code") == icb_code).select(list(HISTORY[table].to_schema().columns))
         if rows.height:
-            paths[table] = ward.work / f"{table}_{icb_code}.parquet"
+            paths[table] = bench.work / f"{table}_{icb_code}.parquet"
             rows.write_parquet(paths[table], compression="lz4")
     return Change(icb_code=icb_code, staged=paths)

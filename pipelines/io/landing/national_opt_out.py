@@ -3,14 +3,13 @@
 import datetime as dt
 from dataclasses import dataclass
 
-import duckdb
 import polars as pl
 
-from pipelines.io.identity import OPT_OUT_REPLY, person_ids, valid_nhs_numbers
+from pipelines.io.identity import OPT_OUT_REPLY, opt_out_path, person_ids, valid_nhs_numbers
 from pipelines.io.landing.errors import LandingError
-from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
-from pipelines.io.landing.reading import TextTable, read_text
+from pipelines.io.landing.protocol import Bench, Landing, Stage
+from pipelines.io.landing.reading import FileCount, read_text
 
 
 @dataclass(frozen=True)
@@ -18,10 +17,37 @@ class Reply:
     """One reply: those who may stay in (person_id, answered_date), and the file as read."""
 
     allowed: pl.DataFrame
-    text: TextTable
+    count: FileCount
 
 
-def load_reply(file: LandedFile, *, key: bytes, con: duckdb.DuckDBPyConnection, after: object = None) -> Reply:
+@dataclass(frozen=True)
+class OptOutFeed:
+    """The replies of the service: the newest sound one takes the place of the held one."""
+
+    name: str = "national_opt_out"
+    stage: Stage = "replies"
+
+    def take(self, landing: Landing) -> None:
+        """Loads or refuses every new reply in order."""
+        store, path = landing.store, opt_out_path(landing.store.settings)
+        replies = [file for file in landing.new if file.feed == self.name]
+        for file in sorted(replies, key=lambda file: (file.moment, file.rank)):
+            landing.tell(f"reply of {file.moment}")
+            after = store.read(path, OPT_OUT_REPLY)["answered_date"].max()
+            try:
+                reply = load_reply(file, landing.bench(self.name, file.sha256), after=after)
+            except LandingError as error:
+                landing.register.refuse([file], source="national opt-out", reason=str(error))
+                continue
+            counts = {"sha256": [file.sha256], "outcome": ["loaded"], "records": [reply.count.records]}
+            landing.register.account([reply.count], pl.DataFrame(counts), practice_code=None)
+            store.write(reply.allowed, path)
+
+
+FEED = OptOutFeed()
+
+
+def load_reply(file: LandedFile, bench: Bench, *, after: object = None) -> Reply:
     """The people of one reply, which may not be older than the one held (``after``, a date, if there is one).
 
     Raises:
@@ -31,15 +57,14 @@ def load_reply(file: LandedFile, *, key: bytes, con: duckdb.DuckDBPyConnection, 
     answered = dt.datetime.strptime(file.moment, "%Y%m%d").date()
     if isinstance(after, dt.date) and answered < after:
         raise LandingError(expected=f"a reply of {after} or later", found=f"one of {answered}", where=file.name)
-    feed = load_feed("national_opt_out")
-    text = read_text(con, file, layout=feed.format, table=feed.tables[file.table])
+    text = read_text(file, con=bench.con, work=bench.work)
     numbers = valid_nhs_numbers(text.rows["nhs_number"])
     bad = text.bad.height + numbers.null_count()
     if bad or numbers.is_empty():
         raise LandingError(
             expected="one valid NHS number and a comma on every line",
-            found=f"{bad} of {text.records} lines that are not: a message or a damaged reply, not an answer",
+            found=f"{bad} of {text.count.records} lines that are not: a message or a damaged reply, not an answer",
             where=file.name,
         )
-    people = pl.DataFrame({"person_id": person_ids(numbers, key)}).unique().sort("person_id")
-    return Reply(allowed=people.with_columns(answered_date=pl.lit(answered)).cast(OPT_OUT_REPLY), text=text)  # type: ignore[arg-type]
+    people = pl.DataFrame({"person_id": person_ids(numbers, bench.key)}).unique().sort("person_id")
+    return Reply(allowed=people.with_columns(answered_date=pl.lit(answered)).cast(OPT_OUT_REPLY), count=text.count)  # type: ignore[arg-type]

@@ -1,62 +1,94 @@
-"""Applies the deliveries of practices in order, and keeps what is held of each between them."""
+"""Feeds of practices: applies deliveries in order, and keeps what is held of each practice between them."""
 
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from pipelines.io.history import CHILDREN, GONE_KEYS, Change, history_path
 from pipelines.io.identity import PEOPLE, WITHHELD, people_path, withheld_path
-from pipelines.io.landing.emis import CODES, Bench, Codes, Practice, load_delivery
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.loading import load_delivery
+from pipelines.io.landing.protocol import APPLIED, Delivery, Landing, Load, Loaded, Practice, Stage
 from pipelines.io.landing.quarantine import QUARANTINE, is_retried, quarantine_path
-from pipelines.io.landing.reference import Places
-from pipelines.io.landing.register import Register
-from pipelines.io.landing.store import Store
+from pipelines.io.landing.store import Schema, Store
 
-APPLIED = {
-    "practice_code": pl.String,
-    "icb_code": pl.String,
-    "organisation_guid": pl.String,
-    "applied_moment": pl.String,
-}
+
+def _accept(landing: Landing, loaded: Loaded) -> None:
+    """Finds nothing wrong with what a delivery led to."""
+
+
+@dataclass(frozen=True)
+class PracticeFeed:
+    """A feed of practices: one folder a practice, or one a drop of several.
+
+    ``shared`` are tables that the feed keeps over all practices (its code tables). ``mappings`` gives a digest of
+    stated mappings: when it or a shared table changes, held rows are tried again. ``check`` raises LandingError if
+    a delivery that was loaded cannot stand beside what is held.
+    """
+
+    name: str
+    load: Load
+    shared: Mapping[str, Schema] = field(default_factory=dict)
+    mappings: Callable[[], str] = str
+    check: Callable[[Landing, Loaded], None] = _accept
+    stage: Stage = "practices"
+
+    def take(self, landing: Landing) -> None:
+        """Loads or refuses every new delivery, each source's in order, then tries held rows again."""
+        practices = _Practices(feed=self, landing=landing)
+        practices.follow()
+        refused: set[str] = set()
+        for source, moment, files in landing.deliveries(self.name):
+            landing.tell(f"{self.name} {source}, delivery {moment}" if moment else f"{self.name} {source}")
+            if source in refused:
+                landing.register.refuse(
+                    files, source=source, reason="waits for an earlier delivery, which was refused"
+                )
+            elif not practices.apply(source, moment, files):
+                refused.add(source)
+        practices.retry()
+        practices.write()
 
 
 @dataclass
-class Practices:
-    """The practices of this workspace while their deliveries are applied. ``changes`` are for history."""
+class _Practices:
+    """The practices of one feed while its deliveries are applied."""
 
-    store: Store
-    register: Register
-    places: Places
-    changes: list[Change] = field(default_factory=list)
+    feed: PracticeFeed
+    landing: Landing
     touched: dict[str, Practice] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    loads: int = 0
 
     def __post_init__(self) -> None:
-        self.applied = self.store.read(self.store.state_path("emis_practices"), APPLIED)
-        clinical, drug = (
-            self.store.read(self.store.state_path(f"emis_{name}_codes"), CODES) for name in ("clinical", "drug")
-        )
-        self.codes = self.codes_before = Codes(clinical=clinical, drug=drug)
+        self.store, self.register, self.places = self.landing.store, self.landing.register, self.landing.places
+        self.applied = self.store.read(self._state("practices"), APPLIED)
+        self.shared = {name: self.store.read(self._state(name), schema) for name, schema in self.feed.shared.items()}
 
-    def apply(self, practice_code: str, moment: str, files: list[LandedFile]) -> bool:
-        """Loads one delivery, or refuses it and returns False: then the later ones of the practice have to wait."""
-        problem = self._problem(practice_code, moment)
+    def _state(self, name: str) -> Path:
+        return self.store.state_path(f"{self.feed.name}_{name}")
+
+    def apply(self, source: str, moment: str, files: list[LandedFile]) -> bool:
+        """Loads one delivery, or refuses it and returns False: then the later ones of its source have to wait."""
+        problem = self._problem(source, moment)
         if problem is None:
             try:
-                self._load(files, self._held(practice_code))
+                self._load(source, moment, files)
             except LandingError as error:
                 problem = str(error)
             except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
                 # The library's own words may quote a value, so only the kind of error is told.
                 found = f"one that stopped the reader ({type(error).__name__})"
-                where = f"landing/emis/{practice_code}"
+                where = f"landing/{self.feed.name}/{source}"
                 problem = str(LandingError(expected="an extract that can be read", found=found, where=where))
         if problem is not None:
-            self.register.refuse(files, source=practice_code, reason=problem)
+            self.register.refuse(files, source=source, reason=problem)
         return problem is None
 
     def follow(self) -> None:
@@ -67,7 +99,7 @@ class Practices:
                 self._move(self._held(practice_code), listed[practice_code])
 
     def _move(self, practice: Practice, icb_code: str) -> None:
-        work = self.store.work("emis", f"{practice.practice_code}_moved")
+        work = self.store.work(self.feed.name, f"{practice.practice_code}_moved")
         gone, staged = [pl.DataFrame(schema=GONE_KEYS)], {}
         for table in ("registrations", *CHILDREN):
             path = self.store.switch.current(history_path(self.store.settings, table, practice.icb_code))
@@ -76,91 +108,123 @@ class Practices:
                 gone.append(rows.select(table=pl.lit(table), record_id="record_id"))
                 staged[table] = work / f"{table}.parquet"
                 rows.write_parquet(staged[table], compression="lz4")
-        self.changes.append(Change(icb_code=practice.icb_code, gone_keys=pl.concat(gone)))
-        self.changes.append(Change(icb_code=icb_code, staged=staged))
+        self._note(Change(icb_code=practice.icb_code, gone_keys=pl.concat(gone)))
+        self._note(Change(icb_code=icb_code, staged=staged))
         self.left.add(practice.icb_code)
-        self.touched[practice.practice_code] = replace(practice, icb_code=icb_code)
+        self._touch(replace(practice, icb_code=icb_code))
 
-    def _problem(self, practice_code: str, moment: str) -> str | None:
+    def _note(self, change: Change) -> None:
+        self.landing.changes.append(change)
+        self.landing.has_new_people = True
+
+    def _problem(self, source: str, moment: str) -> str | None:
         """Why a delivery cannot be applied, whatever its files hold."""
-        known = {*self.places.practices["practice_code"], *self.applied["practice_code"]}
-        if practice_code not in known:
+        is_practice = load_feed(self.feed.name).split_by == "practice"
+        if is_practice and source not in {*self.places.practices["practice_code"], *self.applied["practice_code"]}:
             return (
-                f"expected a practice of the national list; found {practice_code}, which is not in it; "
+                f"expected a practice of the national list; found {source}, which is not in it; "
                 "look at landing/reference/epraccur.csv"
             )
-        last = self._held(practice_code).applied_moment
-        if last is not None and moment <= last:
+        last = max((practice.applied_moment or "" for practice in self._of_source(source).values()), default="")
+        if moment and moment <= last:
             return (
-                f"expected a delivery later than {last}; found one of {moment}; look at landing/emis/{practice_code}"
+                f"expected a delivery later than {last}; found one of {moment}; "
+                f"look at landing/{self.feed.name}/{source}"
             )
         return None
 
+    def _of_source(self, source: str) -> dict[str, Practice]:
+        """The practices held from one source, with what this ingest has done so far."""
+        codes = set(self.applied.filter(pl.col("source") == source)["practice_code"])
+        codes |= {code for code, practice in self.touched.items() if practice.source == source}
+        return {code: self._held(code) for code in sorted(codes)}
+
     def _held(self, practice_code: str) -> Practice:
-        """What is held of a practice, with what this ingest has done so far."""
+        """What is held of a practice of this feed, with what this ingest has done so far."""
         if practice_code in self.touched:
             return self.touched[practice_code]
         own = pl.col("practice_code") == practice_code
-        rows = [*self.applied.filter(own).to_dicts(), *self.places.practices.filter(own).to_dicts()]
-        held = read_practice(self.store, feed="emis", practice_code=practice_code, icb_code=rows[0]["icb_code"])
-        return replace(
-            held,
-            organisation_guid=rows[0].get("organisation_guid"),
-            applied_moment=rows[0].get("applied_moment"),
+        row = self.applied.filter(own).row(0, named=True)
+        icb_code, settings = row["icb_code"], self.store.settings
+        return Practice(
+            **row,
+            people=self.store.read(people_path(settings, icb_code), PEOPLE).filter(own),
+            withheld=self.store.read(withheld_path(settings, icb_code), WITHHELD).filter(own),
+            pending=self.store.read(quarantine_path(settings, self.feed.name, practice_code), QUARANTINE),
         )
 
-    def _load(self, files: list[LandedFile], practice: Practice) -> None:
-        bench = Bench(
-            con=self.store.con,
-            key=self.store.key,
-            postcodes=self.places.postcodes,
-            work=self.store.work("emis", f"{practice.practice_code}_{len(self.changes)}"),
+    def _load(self, source: str, moment: str, files: list[LandedFile]) -> None:
+        bench = self.landing.bench(self.feed.name, f"{source}_{self.loads}")
+        delivery = Delivery(
+            feed=self.feed.name,
+            source=source,
+            moment=moment,
+            files=tuple(files),
+            practices=self._of_source(source),
+            shared=self.shared,
         )
-        loaded = load_delivery(files, practice=practice, codes=self.codes, bench=bench)
-        self.codes = loaded.codes
-        self.changes.append(loaded.change)
-        self.touched[practice.practice_code] = loaded.practice
-        self.register.account(loaded.texts.values(), loaded.outcomes, practice_code=practice.practice_code)
-        for file in files:
-            if file.table in load_feed("emis").unused_tables:
-                self.register.account_unused(file)
+        self.loads += 1
+        loaded = load_delivery(self.feed.load, delivery, bench)
+        self._check_feed(loaded, delivery)
+        self.feed.check(self.landing, loaded)
+        self.shared |= loaded.shared
+        for change in loaded.changes:
+            self._note(change)
+        is_practice = load_feed(self.feed.name).split_by == "practice"
+        self.register.account(loaded.files, loaded.outcomes, practice_code=source if is_practice else None)
+        known = self._knowledge()
+        for practice in loaded.practices:
+            self._touch(replace(practice, source=source, tried_with=known))
+
+    def _check_feed(self, loaded: Loaded, delivery: Delivery) -> None:
+        """Refuses practices that another feed, or another source of this one, holds: their rosters would be mixed."""
+        new = {practice.practice_code for practice in loaded.practices} - set(delivery.practices)
+        others = self.landing.feeds_of(new)
+        if others:
+            raise LandingError(
+                expected="practices that come from one feed and folder only",
+                found=f"{', '.join(sorted(new)[:3])} held from {', '.join(sorted(others))} too",
+                where=f"landing/{self.feed.name}",
+            )
+
+    def _touch(self, practice: Practice) -> None:
+        self.touched[practice.practice_code] = self.landing.touched[practice.practice_code] = practice
+
+    def _knowledge(self) -> str:
+        """A digest of the codes and mappings as they are now."""
+        digest = hashlib.sha256(self.feed.mappings().encode())
+        for name in sorted(self.shared):
+            digest.update(self.shared[name].hash_rows().to_numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def retry(self) -> None:
-        """Tries held rows again in every practice, if codes became known; writes the codes aside."""
-        before, after = self.codes_before, self.codes
-        if before.clinical.equals(after.clinical) and before.drug.equals(after.drug):
-            return
-        self.store.write(after.clinical, self.store.state_path("emis_clinical_codes"))
-        self.store.write(after.drug, self.store.state_path("emis_drug_codes"))
-        for practice_code in sorted({*self.applied["practice_code"], *self.touched}):
-            practice = self._held(practice_code)
-            awaits_code = is_retried() & pl.col("reasons").str.contains("code_not_", literal=True)
-            if practice.pending.filter(awaits_code).height:
-                self._load([], practice)
+        """Tries held rows again in every source whose rows wait for codes and were tried with older ones."""
+        known = self._knowledge()
+        awaits_code = is_retried() & pl.col("reasons").str.contains("code_not_", literal=True)
+        sources = set(self.applied.filter(pl.col("tried_with").ne_missing(known))["source"])
+        sources |= {practice.source for practice in self.touched.values() if practice.tried_with != known}
+        for source in sorted(sources):
+            own = self._of_source(source)
+            if any(practice.pending.filter(awaits_code).height for practice in own.values()):
+                self._load(source, max(practice.applied_moment or "" for practice in own.values()), [])
+        self.applied = self.applied.with_columns(tried_with=pl.lit(known))
+        self.touched = {code: replace(practice, tried_with=known) for code, practice in self.touched.items()}
 
     def write(self) -> None:
-        """Writes aside what is now held of the practices that changed."""
+        """Writes aside what is now held of the practices that changed, and what the feed knows."""
         for practice_code, practice in sorted(self.touched.items()):
-            self.store.write(practice.pending, quarantine_path(self.store.settings, "emis", practice_code))
+            self.store.write(practice.pending, quarantine_path(self.store.settings, self.feed.name, practice_code))
         practices = sorted(self.touched.values(), key=lambda practice: (practice.icb_code, practice.practice_code))
         for icb_code in sorted({*self.left, *(practice.icb_code for practice in practices)}):
             write_roster(self.store, icb_code, practices)
         rows = [{name: getattr(practice, name) for name in APPLIED} for practice in practices]
         kept = self.applied.filter(~pl.col("practice_code").is_in(sorted(self.touched)))
         applied = pl.concat([kept, pl.DataFrame(rows, schema=APPLIED)]).sort("practice_code")
-        self.store.write(applied, self.store.state_path("emis_practices"))
-
-
-def read_practice(store: Store, *, feed: str, practice_code: str, icb_code: str) -> Practice:
-    """What is held of one practice: its roster, its withheld records, its rows of one feed in quarantine."""
-    own = pl.col("practice_code") == practice_code
-    return Practice(
-        practice_code=practice_code,
-        icb_code=icb_code,
-        people=store.read(people_path(store.settings, icb_code), PEOPLE).filter(own),
-        withheld=store.read(withheld_path(store.settings, icb_code), WITHHELD).filter(own),
-        pending=store.read(quarantine_path(store.settings, feed, practice_code), QUARANTINE),
-    )
+        if applied.height:
+            self.store.write(applied, self._state("practices"))
+        for name, frame in self.shared.items():
+            if frame.height:
+                self.store.write(frame, self._state(name))
 
 
 def write_roster(store: Store, icb_code: str, practices: list[Practice]) -> None:

@@ -1,24 +1,30 @@
 """Reads one landed file as text, so that every physical record ends as a row or as a bad record.
 
-The fast route is DuckDB over the whole file and is taken only if it accounts for every record that the byte
+A member of an archive, or a file in another encoding than UTF-8, is read from a plain copy in the work folder. The
+fast route is DuckDB over the whole file and is taken only if it accounts for every record that the byte
 counter saw. Otherwise each record is taken by itself, in plain Python.
 """
 
 import csv
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import duckdb
 import polars as pl
 
+from pipelines.io.landing.archives import open_member
 from pipelines.io.landing.counting import RecordCount, count_records
 from pipelines.io.landing.errors import LandingError
-from pipelines.io.landing.feeds import FeedTable, FileFormat, known_headers
+from pipelines.io.landing.feeds import FeedTable, FileFormat, known_headers, load_feed
 from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.parquet_text import opened_parquet, read_parquet_rows
 
 BATCH = 200_000
+CHUNK = 1 << 20
 BAD_RECORDS = {"line": pl.UInt32, "reasons": pl.String, "raw": pl.String}
 
 READ_SQL = """
@@ -32,17 +38,31 @@ from read_csv(
 
 
 @dataclass(frozen=True)
+class FileCount:
+    """How many records of a file were seen while it was read; those of an unused file are all declared blank."""
+
+    file: LandedFile
+    records: int
+    blank: int
+    left_out: tuple[str, ...] = ()
+    is_used: bool = True
+
+
+@dataclass(frozen=True)
 class TextTable:
     """One file as text: ``rows`` (the contract's columns and ``line``), records that are not rows, the counts."""
 
     rows: pl.DataFrame
     bad: pl.DataFrame
-    count: RecordCount
-    records: int
-    left_out: tuple[str, ...]
+    count: FileCount
+
+    @property
+    def file(self) -> LandedFile:
+        """The file that was read."""
+        return self.count.file
 
 
-def read_text(con: duckdb.DuckDBPyConnection, file: LandedFile, *, layout: FileFormat, table: FeedTable) -> TextTable:
+def read_text(file: LandedFile, *, con: duckdb.DuckDBPyConnection, work: Path) -> TextTable:
     """Every record of one file, as text; an empty value is null, whatever quotes stand around it.
 
     Raises:
@@ -50,26 +70,94 @@ def read_text(con: duckdb.DuckDBPyConnection, file: LandedFile, *, layout: FileF
     """
     if file.problem or file.size == 0:
         raise LandingError(expected="a readable file with records", found=file.problem or "no bytes", where=file.name)
-    count = count_records(file.path, delimiter=layout.delimiter, quote=layout.quote)
-    columns, left_out, has_header = _columns(file, layout=layout, table=table)
+    contract = load_feed(file.feed)
+    table = contract.tables[file.table]
+    with as_plain(file, work) as path:
+        if _is_parquet(file):
+            rows, left_out = read_parquet_rows(path, table, most_records=contract.most_records, name=file.name)
+            count = FileCount(file, records=rows.height, blank=0, left_out=left_out)
+            return TextTable(rows=rows, bad=pl.DataFrame(schema=BAD_RECORDS), count=count)
+        return _read_delimited(con, file, path, layout=contract.format, table=table)
+
+
+def count_unused(file: LandedFile, work: Path) -> FileCount:
+    """The records of a file that nothing is taken from.
+
+    Raises:
+        LandingError: the file is unreadable.
+    """
+    if file.problem:
+        raise LandingError(expected="a readable file", found=file.problem, where=file.name)
+    contract = load_feed(file.feed)
+    with as_plain(file, work) as path:
+        if _is_parquet(file):
+            with opened_parquet(path, most_records=contract.most_records, name=file.name) as opened:
+                records = int(opened.metadata.num_rows)
+        else:
+            layout = contract.format
+            counted = count_records(path, delimiter=layout.delimiter, quote=layout.quote)
+            records = max(counted.records - layout.has_header, 0)
+    return FileCount(file, records=0, blank=records, is_used=False)
+
+
+@contextmanager
+def as_plain(file: LandedFile, work: Path) -> Iterator[Path]:
+    """The file itself, or, of a member of an archive or a file in another encoding, a plain copy in UTF-8.
+
+    A byte that the encoding does not know stays as it is, and makes its record a bad one.
+    """
+    is_utf8 = _is_parquet(file) or load_feed(file.feed).format.encoding == "utf-8"
+    if is_utf8 and file.member is None:
+        yield file.path
+        return
+    copy = work / f"plain_{file.sha256[:16]}"
+    with open_landed(file) as source, copy.open("wb") as target:
+        while chunk := source.read(CHUNK):
+            target.write(chunk if is_utf8 else _to_utf8(chunk))
+    try:
+        yield copy
+    finally:
+        copy.unlink()
+
+
+def _to_utf8(chunk: bytes) -> bytes:
+    return chunk.decode("cp1252", errors="surrogateescape").encode("utf-8", errors="surrogateescape")
+
+
+def open_landed(file: LandedFile) -> AbstractContextManager[IO[bytes]]:
+    """The bytes of a landed file, or of a member of an archive, as a stream."""
+    return file.path.open("rb") if file.member is None else open_member(file.path, file.member)
+
+
+def _is_parquet(file: LandedFile) -> bool:
+    return (file.member or file.path.name).endswith(".parquet")
+
+
+def _read_delimited(
+    con: duckdb.DuckDBPyConnection, file: LandedFile, path: Path, *, layout: FileFormat, table: FeedTable
+) -> TextTable:
+    count = count_records(path, delimiter=layout.delimiter, quote=layout.quote)
+    columns, left_out, has_header = _columns(file, path, layout=layout, table=table)
     records = count.records - count.blank - has_header
     wanted = [name for name in columns if not name.startswith("unused_")]
     is_sound = not (count.has_broken_quotes or count.has_nul) and (
         count.ends_with_line_end or not layout.needs_last_line_end
     )
-    rows = _read_fast(con, file.path, columns, wanted, layout, has_header) if is_sound else None
+    rows = _read_fast(con, path, columns, wanted, layout, has_header) if is_sound else None
     bad = pl.DataFrame(schema=BAD_RECORDS)
     if rows is None or rows.height != records:
-        rows, bad = _read_carefully(file.path, columns, layout=layout, count=count, skip=int(has_header))
+        rows, bad = _read_carefully(path, columns, layout=layout, count=count, skip=int(has_header))
         rows = rows.select("line", *wanted)
     missing = [name for name in table.optional if name not in rows.columns]
     rows = rows.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing)
-    return TextTable(rows=rows, bad=bad, count=count, records=records, left_out=left_out)
+    return TextTable(rows, bad, FileCount(file, records=records, blank=count.blank, left_out=left_out))
 
 
-def _columns(file: LandedFile, *, layout: FileFormat, table: FeedTable) -> tuple[list[str], tuple[str, ...], bool]:
+def _columns(
+    file: LandedFile, path: Path, *, layout: FileFormat, table: FeedTable
+) -> tuple[list[str], tuple[str, ...], bool]:
     """Our name of each column of the file, in its order; names of unknown headers; whether there is a header."""
-    first = _first_record(file, layout)
+    first = _first_record(file, path, layout)
     if table.positions:
         has_header = table.header_starts_with is not None and first[0] == table.header_starts_with
         by_position = {place: name for name, place in table.positions.items()}
@@ -87,14 +175,14 @@ def _columns(file: LandedFile, *, layout: FileFormat, table: FeedTable) -> tuple
     return [name or f"unused_{n}" for n, name in enumerate(names, start=1)], left_out, True
 
 
-def _first_record(file: LandedFile, layout: FileFormat) -> list[str]:
-    with file.path.open("rb") as raw:
+def _first_record(file: LandedFile, path: Path, layout: FileFormat) -> list[str]:
+    with path.open("rb") as raw:
         line = raw.readline(1 << 20)
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
         return _parse(text, layout)
     except (UnicodeDecodeError, csv.Error):
-        raise LandingError(expected="a header in UTF-8", found="one that is not", where=file.name) from None
+        raise LandingError(expected=f"a header in {layout.encoding}", found="another", where=file.name) from None
 
 
 def _shown(header: str) -> str:

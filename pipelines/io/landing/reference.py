@@ -1,34 +1,26 @@
 """Reference files: practices with their network and ICB, areas with their deprivation, postcodes with their area."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-import duckdb
 import pandera.polars as pa
 import polars as pl
 
 from data_contracts.tables import staging as contracts
 from data_contracts.tables.history import Lsoas, Practices
 from pipelines.io.landing.conversion import compact_date_of, whole_of, word_of
+from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
-from pipelines.io.landing.quarantine import QUARANTINE
-from pipelines.io.landing.reading import TextTable, read_text
+from pipelines.io.landing.places import POSTCODES, Places
+from pipelines.io.landing.protocol import Bench, Landing, Stage
+from pipelines.io.landing.quarantine import QUARANTINE, quarantine_path
+from pipelines.io.landing.reading import FileCount, TextTable, read_text
 from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather
 
-POSTCODES = {"postcode": pl.String, "lsoa_code": pl.String}
 MEMBERSHIP = ("pcn_code", "pcn_joined_date", "pcn_left_date")
 DIRECTORIES = ("postcodes", "nhs_postcodes")
 """Tables of postcodes; where both have one, the first counts."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """What is known of places: one row per practice, LSOA and postcode."""
-
-    practices: pl.DataFrame
-    lsoas: pl.DataFrame
-    postcodes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=POSTCODES))
 
 
 @dataclass(frozen=True)
@@ -38,20 +30,45 @@ class LoadedPlaces:
     places: Places
     pending: pl.DataFrame
     outcomes: pl.DataFrame
-    texts: dict[str, tuple[LandedFile, TextTable]]
+    files: tuple[FileCount, ...]
 
 
-def load_places(files: list[LandedFile], *, held: Places, con: duckdb.DuckDBPyConnection) -> LoadedPlaces:
+@dataclass(frozen=True)
+class ReferenceFeed:
+    """The reference files: all that lie in landing are read together whenever one of them is new."""
+
+    name: str = "reference"
+    stage: Stage = "places"
+
+    def take(self, landing: Landing) -> None:
+        """Loads or refuses what is new, and hands the places to the feeds that follow."""
+        new = [file for file in landing.new if file.feed == self.name]
+        if not new:
+            return
+        landing.tell("reference files")
+        known = [file for file in landing.known if file.feed == self.name]
+        try:
+            loaded = load_places(known, landing.bench(self.name))
+        except LandingError as error:
+            landing.register.refuse(new, source=self.name, reason=str(error))
+            return
+        landing.register.account(loaded.files, loaded.outcomes, practice_code=None)
+        landing.store.write(loaded.pending, quarantine_path(landing.store.settings, self.name, self.name))
+        landing.store.write_places(loaded.places)
+        landing.places = loaded.places
+
+
+FEED = ReferenceFeed()
+
+
+def load_places(files: list[LandedFile], bench: Bench) -> LoadedPlaces:
     """Places by all the reference files that lie in landing; what no file covers stays as held.
 
     Raises:
         LandingError: a file is empty, unreadable or lacks a required column.
     """
-    feed = load_feed("reference")
-    texts = {
-        file.table: (file, read_text(con, file, layout=feed.format, table=feed.tables[file.table])) for file in files
-    }
-    decided = {table: _decide(table, *pair) for table, pair in texts.items()}
+    texts = {file.table: read_text(file, con=bench.con, work=bench.work) for file in files}
+    decided = {table: _decide(table, text) for table, text in texts.items()}
     pending = [
         part.pending.select(
             feed=pl.lit("reference"),
@@ -62,16 +79,16 @@ def load_places(files: list[LandedFile], *, held: Places, con: duckdb.DuckDBPyCo
         for table, part in decided.items()
     ]
     return LoadedPlaces(
-        places=_places({table: part.good for table, part in decided.items()}, held),
+        places=_places({table: part.good for table, part in decided.items()}, bench.places),
         pending=pl.concat([pl.DataFrame(schema=QUARANTINE), *pending]),
         outcomes=pl.concat([pl.DataFrame(schema=OUTCOME), *(part.outcomes for part in decided.values())]),
-        texts=texts,
+        files=tuple(text.count for text in texts.values()),
     )
 
 
-def _decide(table: str, file: LandedFile, text: TextTable) -> Decided:
+def _decide(table: str, text: TextTable) -> Decided:
     columns = load_feed("reference").tables[table].names
-    gathered = gather([(file, text)], pending=pl.DataFrame(schema=QUARANTINE), columns=columns)
+    gathered = gather([text], pending=pl.DataFrame(schema=QUARANTINE), columns=columns)
     convert, contract = STEPS[table]
     rows = convert(gathered.rows).with_columns(is_deleted=False, is_blank=False)
     return decide(rows, gathered, contract=contract, columns=columns)

@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from pipelines.io.landing.counting import count_records
-from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile, UnknownFile
-from pipelines.io.landing.reading import TextTable
+from pipelines.io.landing.reading import FileCount
 from pipelines.io.ledger import LEDGER, OUTCOMES, add_files, move_outcomes, prove
 
 Row = dict[str, str | int | None]
@@ -70,33 +68,29 @@ class Register:
         self.rows.append(row | {"file": file.name, "status": "refused", "reason": file.reason, "ingest": self.number})
         self.refused.append(Refusal("landing", file.name, file.reason))
 
-    def account(
-        self, texts: Iterable[tuple[LandedFile, TextTable]], outcomes: pl.DataFrame, *, practice_code: str | None
-    ) -> None:
+    def account(self, files: Iterable[FileCount], outcomes: pl.DataFrame, *, practice_code: str | None) -> None:
         """Enters the files just read, and moves the outcomes of records held from earlier files."""
         counted = outcomes.group_by("sha256", "outcome").agg(pl.col("records").sum())
         read = set()
-        for file, text in texts:
-            read.add(file.sha256)
-            own = dict(counted.filter(pl.col("sha256") == file.sha256).select("outcome", "records").iter_rows())
-            own["blank"] = own.get("blank", 0) + text.count.blank
-            reason = f"columns not known: {', '.join(text.left_out)}"[:400] if text.left_out else None
-            self._enter(file, status="loaded", reason=reason, records=text.records + text.count.blank, **own)
+        for count in files:
+            read.add(count.file.sha256)
+            own = counted.filter(pl.col("sha256") == count.file.sha256).select("outcome", "records")
+            self._enter_read(count, dict(own.iter_rows()))
         older = counted.filter(~pl.col("sha256").is_in(sorted(read)) & (pl.col("outcome") != "quarantined"))
         self.moved.append(
             older.select(pl.lit(practice_code, dtype=pl.String).alias("practice_code"), *list(MOVED)[1:])
         )
 
-    def account_unused(self, file: LandedFile) -> None:
-        """Enters a file of a table that nothing is taken from: counted, and declared blank."""
-        layout = load_feed(file.feed).format
-        counted = count_records(file.path, delimiter=layout.delimiter, quote=layout.quote)
-        self.account_blank(file, max(counted.records - layout.has_header, 0))
-
-    def account_blank(self, file: LandedFile, records: int) -> None:
-        """Enters a file of a table that nothing is taken from, its records counted already."""
-        reason = "nothing is taken from this table"
-        self._enter(file, status="loaded", reason=reason, records=records, blank=records)
+    def _enter_read(self, count: FileCount, outcomes: dict[str, int]) -> None:
+        """Enters one file that was read; of an unused one every record is declared blank."""
+        records = count.records + count.blank
+        if not count.is_used:
+            told = "nothing is taken from this table"
+            self._enter(count.file, status="loaded", reason=told, records=records, blank=records)
+            return
+        outcomes["blank"] = outcomes.get("blank", 0) + count.blank
+        reason = f"columns not known: {', '.join(count.left_out)}"[:400] if count.left_out else None
+        self._enter(count.file, status="loaded", reason=reason, records=records, **outcomes)
 
     def _enter(self, file: LandedFile, *, status: str, reason: str | None, **counts: int | None) -> None:
         row: Row = {"window_start": None, "records": None, **dict.fromkeys(OUTCOMES, 0)}

@@ -1,11 +1,11 @@
 """Decides what becomes of each staged record, the same way for every feed: one record, one outcome."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandera.polars as pa
 import polars as pl
 
-from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.quarantine import QUARANTINE, is_retried, is_withheld
 from pipelines.io.landing.reading import TextTable
 from pipelines.steps.validation import split_by_contract
@@ -38,25 +38,25 @@ class Decided:
     outcomes: pl.DataFrame
 
 
-def gather(read: list[tuple[LandedFile, TextTable]], *, pending: pl.DataFrame, columns: list[str]) -> Gathered:
+def gather(read: Sequence[TextTable], *, pending: pl.DataFrame, columns: list[str]) -> Gathered:
     """The records of one table: those held that may be tried again, then those of the new files in order.
 
     ``pending`` are the held rows of this table. ``columns`` are the text columns every record has.
     """
     retried = pending.filter(is_retried())
     old = retried.select("sha256", "moment").unique().sort("moment", "sha256")
-    new = [{"sha256": file.sha256, "moment": file.moment} for file, _ in read]
+    new = [{"sha256": text.file.sha256, "moment": text.file.moment} for text in read]
     files = pl.concat([old, pl.DataFrame(new, schema={"sha256": pl.String, "moment": pl.String})])
     files = files.with_row_index("file_no")
     frames = [_retry(retried, files, columns)]
     bad = [pl.DataFrame(schema=QUARANTINE).drop("feed", "practice_code", "table")]
-    for number, (file, text) in enumerate(read, start=old.height):
+    for number, text in enumerate(read, start=old.height):
         renamed = [pl.col(name).alias(f"text_{name}") for name in columns]
         frames.append(text.rows.select("line", *renamed, file_no=pl.lit(number, dtype=pl.UInt32)))
         bad.append(
             text.bad.select(
-                sha256=pl.lit(file.sha256),
-                moment=pl.lit(file.moment),
+                sha256=pl.lit(text.file.sha256),
+                moment=pl.lit(text.file.moment),
                 line="line",
                 record_id=pl.lit(None, dtype=pl.Int64),
                 reasons="reasons",

@@ -9,7 +9,7 @@ import polars as pl
 
 from data_contracts.registry import REFERENCE
 from pipelines.io.history import Switch
-from pipelines.io.landing.reference import POSTCODES, Places
+from pipelines.io.landing.places import POSTCODES, Places
 from pipelines.settings import Settings
 
 Schema = Mapping[str, type[pl.DataType]]

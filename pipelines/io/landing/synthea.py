@@ -4,38 +4,33 @@ Each delivery adds rows or replaces those with the same key; Synthea has no dele
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 import pandera.polars as pa
 import polars as pl
-import pyarrow.parquet as pq
-from pyarrow.lib import ArrowException
 
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
 from pipelines.io.history import Change
 from pipelines.io.identity import PEOPLE, person_ids, record_ids
 from pipelines.io.landing import synthea_rows
-from pipelines.io.landing.archives import open_member
-from pipelines.io.landing.counting import RecordCount, count_records
-from pipelines.io.landing.emis import Bench, Codes, Loaded, Practice
 from pipelines.io.landing.errors import LandingError
-from pipelines.io.landing.feeds import FeedTable, load_feed
+from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.practices import PracticeFeed
+from pipelines.io.landing.protocol import Bench, Delivery, Landing, Loaded, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
-from pipelines.io.landing.reading import BAD_RECORDS, TextTable, read_text
+from pipelines.io.landing.reading import TextTable, open_landed, read_text
 from pipelines.io.landing.staging import OUTCOME, decide, gather
-from pipelines.io.landing.synthea_mappings import load_mappings
+from pipelines.io.landing.synthea_mappings import load_mappings, mappings_digest
 
-FEED = "synthea"
+NAME = "synthea"
 LONGEST_LINE = 1 << 20
 Convert = Callable[[pl.DataFrame], pl.DataFrame]
-Texts = Mapping[str, tuple[LandedFile, TextTable]]
 
 
 @dataclass(frozen=True)
@@ -64,115 +59,70 @@ DATES = {
 }
 
 
-def load_delivery(files: list[LandedFile], *, practice: Practice, bench: Bench) -> Loaded:
-    """One delivery of one practice (none to try held rows again), staged as Parquet.
+def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
+    """All that is new of one practice (nothing to try held rows again), staged as Parquet.
 
     Raises:
         LandingError: a file is empty, unreadable or lacks a required column; nothing of the delivery may be used.
     """
-    texts = {file.name: (file, _read(file, bench)) for file in files if file.table in load_feed(FEED).tables}
+    practice = bench.practice(delivery.source, delivery)
+    if practice is None:
+        raise LandingError(expected="a practice of the national list", found=delivery.source, where="epraccur.csv")
+    texts = [_read(file, bench) for file in delivery.files]
     loading = _Loading(texts=texts, practice=practice, bench=bench)
     loading.run()
     return loading.result()
 
 
-def read_parquet_text(file: LandedFile, table: FeedTable) -> TextTable:
-    """Every row of a Parquet file as text; its record count comes from the file's own footer.
+def check_numbers(landing: Landing, loaded: Loaded) -> None:
+    """Passes if nobody at another practice has a made-up NHS number of this one: they would become one person.
 
     Raises:
-        LandingError: the file is unreadable or over the limit, or lacks a required column.
+        LandingError: somebody has.
     """
-    with _opened_parquet(file) as opened:
-        names, records = opened.schema_arrow.names, opened.metadata.num_rows
-        spelled = {name.lower(): name for name in names}
-        missing = sorted(name for name in table.columns.values() if name.lower() not in spelled)
-        if missing:
-            raise LandingError(expected="each required column", found=f"no {', '.join(missing)}", where=file.name)
-        wanted = {ours: spelled.get(name.lower()) for ours, name in {**table.columns, **table.optional}.items()}
-        rows = _parquet_text(opened, wanted)
-    return TextTable(
-        rows=rows.with_row_index("line", offset=1),
-        bad=pl.DataFrame(schema=BAD_RECORDS),
-        count=RecordCount(records=records, blank=0, has_broken_quotes=False, has_nul=False, ends_with_line_end=True),
-        records=records,
-        left_out=tuple(sorted(set(names) - set(wanted.values()))),
-    )
+    (practice,) = loaded.practices
+    shared = landing.people_elsewhere(practice).join(practice.people, on="nhs_number", how="semi").height
+    if shared:
+        raise LandingError(
+            expected="made-up NHS numbers that nobody else has",
+            found=f"{shared} that people of other practices have",
+            where=f"landing/{NAME}/{practice.practice_code}: give the practice another code",
+        )
 
 
-def _parquet_text(opened: pq.ParquetFile, wanted: Mapping[str, str | None]) -> pl.DataFrame:
-    """The wanted columns as text, by our name; null where the file has none. Never its metadata, nor bad UTF-8."""
-    read = opened.read(columns=[name for name in wanted.values() if name])
-    read.validate(full=True)
-    series = {ours: pl.Series(ours, read.column(name)) for ours, name in wanted.items() if name}
-    none = pl.lit(None, dtype=pl.String)
-    return pl.DataFrame(series).select(
-        pl.col(ours).cast(pl.String).replace("", None) if name else none.alias(ours) for ours, name in wanted.items()
-    )
-
-
-@contextmanager
-def _opened_parquet(file: LandedFile) -> Iterator[pq.ParquetFile]:
-    """A Parquet file that states no more records than we take; what cannot be read in it is refused."""
-    most = load_feed(FEED).words["archive"]["most_records"]
-    try:
-        with pq.ParquetFile(file.path) as opened:
-            if opened.metadata.num_rows > most:
-                raise LandingError(expected=f"at most {most} records", found="more", where=file.name)
-            yield opened
-    except (OSError, ValueError, ArrowException, pl.exceptions.PolarsError) as error:
-        raise LandingError(expected="a Parquet file", found=type(error).__name__, where=file.name) from None
-
-
-def count_file(file: LandedFile, work: Path) -> int:
-    """How many records a file has, blank ones included, its header not.
-
-    Raises:
-        LandingError: the file is unreadable.
-    """
-    if file.path.suffix == ".parquet":
-        with _opened_parquet(file) as opened:
-            return int(opened.metadata.num_rows)
-    layout = load_feed(FEED).format
-    with _plain(file, work) as path:
-        return max(count_records(path, delimiter=layout.delimiter, quote=layout.quote).records - 1, 0)
+FEED = PracticeFeed(name=NAME, load=load_delivery, mappings=mappings_digest, check=check_numbers)
 
 
 def _read(file: LandedFile, bench: Bench) -> TextTable:
-    feed = load_feed(FEED)
-    table = feed.tables[file.table]
     if file.path.suffix == ".parquet":
-        return read_parquet_text(file, table)
-    with _plain(file, bench.work) as path:
-        return read_text(bench.con, replace(file, path=path), layout=feed.format, table=table)
+        return read_text(file, con=bench.con, work=bench.work)
+    with _fitting(file, bench.work) as fitting:
+        return read_text(fitting, con=bench.con, work=bench.work)
 
 
 @contextmanager
-def _plain(file: LandedFile, work: Path) -> Iterator[Path]:
+def _fitting(file: LandedFile, work: Path) -> Iterator[LandedFile]:
     """A CSV file whose header fits its rows: the file itself, or a copy while it is read."""
-    with _stream(file) as stream:
+    with open_landed(file) as stream:
         header, first = stream.readline(LONGEST_LINE), stream.readline(LONGEST_LINE)
         fitting = _fitting_header(file.table, header, first)
-        if file.member is None and fitting == header:
-            yield file.path
+        if fitting == header:
+            yield file
             return
         copy = work / f"{file.table}.csv"
         with copy.open("wb") as target:
             target.write(fitting + first)
             shutil.copyfileobj(stream, target, LONGEST_LINE)
     try:
-        yield copy
+        yield replace(file, path=copy, member=None)
     finally:
         copy.unlink()
-
-
-def _stream(file: LandedFile) -> AbstractContextManager[IO[bytes]]:
-    return file.path.open("rb") if file.member is None else open_member(file.path, file.member)
 
 
 def _fitting_header(table: str, header: bytes, first: bytes) -> bytes:
     """The header, or the one declared for this table if its rows are known to be of another width."""
     ending = header[len(header.rstrip(b"\r\n")) :]
-    for drift in load_feed(FEED).words["width_drift"]:
+    for drift in load_feed(NAME).words["width_drift"]:
         is_same = drift["table"] == table and header.rstrip(b"\r\n") == drift["header"].encode()
         if is_same and first.count(b",") == drift["rows_hold"].count(","):
             return str(drift["rows_hold"]).encode() + ending
@@ -182,7 +132,7 @@ def _fitting_header(table: str, header: bytes, first: bytes) -> bytes:
 class _Loading:
     """One delivery while it is being loaded: people first, then what is about them."""
 
-    def __init__(self, *, texts: Texts, practice: Practice, bench: Bench) -> None:
+    def __init__(self, *, texts: list[TextTable], practice: Practice, bench: Bench) -> None:
         self.texts, self.practice, self.bench = texts, practice, bench
         self.outcomes: list[pl.DataFrame] = [pl.DataFrame(schema=OUTCOME)]
         self.pending: list[pl.DataFrame] = []
@@ -211,7 +161,12 @@ class _Loading:
         staged = {name: path for name in HISTORY if (path := self._stage(name)) is not None}
         change = Change(icb_code=self.practice.icb_code, staged=staged)
         practice = replace(self.practice, pending=pl.concat([self.practice.pending.clear(), *self.pending]))
-        return Loaded(practice, Codes(), change, pl.concat(self.outcomes), self.texts)
+        return Loaded(
+            outcomes=pl.concat(self.outcomes),
+            files=tuple(text.count for text in self.texts),
+            changes=(change,),
+            practices=(practice,),
+        )
 
     def _setting(self) -> synthea_rows.Setting:
         people = self.practice.people.select(
@@ -219,22 +174,22 @@ class _Loading:
         )
         return synthea_rows.Setting(
             practice_code=self.practice.practice_code,
-            words=load_feed(FEED).words,
+            words=load_feed(NAME).words,
             mappings=load_mappings(),
             roster=people,
         )
 
     def _decide(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> pl.DataFrame:
         """The good rows of one table; its outcomes and what is held are noted."""
-        columns = load_feed(FEED).tables[table].names
+        columns = load_feed(NAME).tables[table].names
         held = self.practice.pending.filter(pl.col("table") == table)
-        read = [pair for pair in self.texts.values() if pair[0].table == table]
+        read = [text for text in self.texts if text.file.table == table]
         gathered = gather(read, pending=held, columns=columns)
         rows = gathered.rows.with_columns(self._pseudonyms(gathered.rows, table).alias("record_id"))
         rows = convert(rows).with_columns(is_deleted=pl.lit(False), is_blank=pl.lit(False))
         decided = decide(rows, gathered, contract=contract, columns=columns)
         self.outcomes.append(decided.outcomes)
-        names = {"feed": FEED, "practice_code": self.practice.practice_code, "table": table}
+        names = {"feed": NAME, "practice_code": self.practice.practice_code, "table": table}
         named = decided.pending.with_columns(pl.lit(value).alias(name) for name, value in names.items())
         self.pending.append(named.select(list(QUARANTINE)))
         return decided.good
@@ -265,7 +220,7 @@ class _Loading:
 
     def _conditions(self) -> pl.DataFrame:
         """Encounter, start and code of each condition in this delivery: what inpatients may have."""
-        tables = [text.rows for file, text in self.texts.values() if file.table == "conditions"]
+        tables = [text.rows for text in self.texts if text.file.table == "conditions"]
         empty = pl.DataFrame(schema=dict.fromkeys(("encounter", "start", "code"), pl.String))
         return pl.concat([empty, *(rows.select("encounter", "start", "code") for rows in tables)])
 

@@ -1,0 +1,20 @@
+"""Loads one delivery: counts the files of tables that nothing is taken from, and hands the feed the others."""
+
+from dataclasses import replace
+
+from pipelines.io.landing.feeds import load_feed
+from pipelines.io.landing.protocol import Bench, Delivery, Load, Loaded
+from pipelines.io.landing.reading import count_unused
+
+
+def load_delivery(load: Load, delivery: Delivery, bench: Bench) -> Loaded:
+    """What a delivery led to, every file of it counted.
+
+    Raises:
+        LandingError: the delivery as a whole cannot be trusted; nothing of it may be used.
+    """
+    unused = load_feed(delivery.feed).unused_tables
+    counts = tuple(count_unused(file, bench.work) for file in delivery.files if file.table in unused)
+    used = tuple(file for file in delivery.files if file.table not in unused)
+    loaded = load(replace(delivery, files=used), bench)
+    return replace(loaded, files=(*loaded.files, *counts))
