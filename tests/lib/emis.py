@@ -181,7 +181,7 @@ def write_reference(landing: Path, practices: tuple[str, ...] = (PRACTICE, OTHER
     folder = landing / "reference"
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
-        ",".join(f'"{cell}"' for cell in [code, f"SURGERY {code}", "Y99", ICB, *[""] * 10, "99Z", *[""] * 12])
+        ",".join(f'"{cell}"' for cell in [code, f"SURGERY {code}", "Y99", ICB, *[""] * 8, "A", "", "99Z", *[""] * 12])
         for code in practices
     ]
     (folder / "epraccur.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8")

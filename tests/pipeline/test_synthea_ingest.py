@@ -84,7 +84,7 @@ def _workspace(home: Path) -> Settings:
     listed.parent.mkdir(parents=True)
     with listed.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
-        writer.writerows([code, "MADE-UP SURGERY", "", ICB, *[""] * 23] for code in PRACTICES)
+        writer.writerows([code, "MADE-UP SURGERY", "", ICB, *[""] * 8, "A", *[""] * 14] for code in PRACTICES)
     return settings
 
 

@@ -18,7 +18,7 @@ def read_parquet_rows(
     """The contract's columns of every row as text, with ``line``; and the names of columns that are not read.
 
     Raises:
-        LandingError: the file is unreadable, over the limit or not of the length it states, or lacks a required column.
+        LandingError: the file is unreadable, over the limit, not of its stated length or lacks a required column.
     """
     with opened_parquet(path, most_records=most_records, name=name) as opened:
         names = opened.schema_arrow.names
