@@ -71,6 +71,8 @@ class Decision(_Entry):
 
     name: str
     rest_weeks: int = Field(ge=0)
+    is_contact: bool = False
+    """The person was helped because of the list: their later admissions say little about their risk without it."""
 
 
 class Actions(Provenance):

@@ -29,6 +29,7 @@ WEEKLY: dict[str, type[Contract]] = {
     "cambridge_scores": weekly.CambridgeScores,
     "lifestyle_flags": weekly.LifestyleFlags,
     "risk_scores": weekly.RiskScores,
+    "model_drift": weekly.ModelDrift,
     "complex_care": weekly.ComplexCare,
     "non_responders": weekly.NonResponders,
     "lifestyle_risk": weekly.LifestyleRisk,

@@ -37,6 +37,8 @@ class PointsTable(Frozen):
     edges: tuple[float, ...]
     points: Annotated[tuple[float, ...], MinLen(1)]
     unknown_points: float
+    shares: tuple[float, ...]
+    """Share of the people in training in each bin, the unknown last: what drift is measured from."""
 
     @property
     def binning(self) -> Binning:

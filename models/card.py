@@ -129,6 +129,7 @@ def _study_design(model: AdditiveModel) -> str:
         "late coding": f"outcome read {design.follow_up.late_coding_gap_days} days after the horizon or later",
         "deaths": "end the chance of the outcome; never merged into it",
         "leavers": f"{design.follow_up.leavers} to the end of follow-up",
+        "contacted from a list": "not learned from, judged as a group",
         "split": f"whole practices; {design.split.held_out_share:.0%} held out, {design.split.folds} folds",
         "feature version": design.feature_version,
     }

@@ -68,6 +68,8 @@ class FollowUp(Frozen):
     """A death ends the chance of the outcome. It is never merged into the outcome."""
     leavers: Literal["counted"]
     """People who leave stay in the denominator to the end of follow-up, with the hospital records that still came."""
+    worked: Literal["left_out"]
+    """People whom a practice contacted from a list during follow-up are not learned from: help hides their risk."""
 
 
 class Estimator(Frozen):
@@ -123,6 +125,14 @@ class Judgement(Frozen):
     alarm_c_statistic: float
     alarm_positive_predictive_value: float
     alarm_cut: float
+    drift_limit: float
+    """Population stability index of an input past which somebody has to look."""
+    drift_every: Annotated[int, Field(ge=1)]
+    """Drift of inputs is measured on one person in so many."""
+    calibration_limit: float
+    """How far outcomes may lie from what earlier risks said, beyond chance, as a share of them."""
+    oldest_days: int
+    """Days after its index date on which a model is due to be fitted again."""
 
 
 class StudyDesign(Frozen):

@@ -1,6 +1,6 @@
 """From long, sparse features to small dense batches of bin numbers. Nothing is fitted to outcomes here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +97,11 @@ def bin_batch(rows: Rows, people: Ints, binnings: Sequence[Binning]) -> Bins:
         bins[number] = binning.absent_bin
         bins[number, column[of_feature]] = binning.bins_of(value[of_feature])
     return bins
+
+
+def shares_of(bins: Bins, counts: Iterable[int]) -> list[Floats]:
+    """The share of people in each bin, feature by feature; ``counts`` says how many bins each has."""
+    return [np.bincount(row, minlength=count) / max(len(row), 1) for row, count in zip(bins, counts, strict=True)]
 
 
 def _refuse_repeats(code: npt.NDArray[np.uint32], column: Ints, width: int, binnings: Sequence[Binning]) -> None:

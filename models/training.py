@@ -13,7 +13,7 @@ from models.calibration import fit_calibration
 from models.design import OUTCOME_DATES, Estimator, Feature, StudyDesign
 from models.estimators import CAMBRIDGE, Fitted, Parts, Sample, fit, inputs_of
 from models.evaluation import Evaluation, Row, average_precision, c_statistic, evaluate, with_subgroups
-from models.matrix import Binning, Floats, Ints, Rows, batches, choose_edges, select_rows, with_cambridge
+from models.matrix import Binning, Floats, Ints, Rows, batches, choose_edges, select_rows, shares_of, with_cambridge
 
 POINTS_DECIMALS = 6
 PEOPLE_FOR_THREADS = 100_000
@@ -92,7 +92,7 @@ def train(
     labelled = label(design, study_people(design, people), outcomes)
     check_outcome(design, labelled)
     is_held_out = hold_out(design, labelled["practice_code"])
-    known = labelled.filter(~is_held_out)
+    known = leave_out_worked(labelled.filter(~is_held_out))
     check_outcome(design, known)
     sample = make_sample(inputs, known, inputs_with(design, cambridge), max_bins=design.max_bins)
     comparisons, chosen = select(design, sample, folds(design, known["practice_code"]))
@@ -100,6 +100,11 @@ def train(
     unseen = with_subgroups(design, inputs, labelled.filter(is_held_out))
     evaluation = evaluate(design, model.score(inputs, unseen["person_id"]), unseen)
     return model, evaluation.with_rows(_comparison_rows(comparisons, chosen.estimator))
+
+
+def leave_out_worked(people: pl.DataFrame) -> pl.DataFrame:
+    """The people whom no practice contacted because of a list during follow-up, as far as that is known."""
+    return people.filter(~pl.col("is_worked")) if "is_worked" in people.columns else people
 
 
 def inputs_with(design: StudyDesign, cambridge: pl.DataFrame | None) -> tuple[Feature, ...]:
@@ -221,8 +226,11 @@ def _tables(sample: Sample, parts: Parts) -> tuple[PointsTable, ...]:
             edges=tuple(binning.edges.tolist()),
             points=tuple(points[:-1]),
             unknown_points=points[-1],
+            shares=tuple(np.round(shares, POINTS_DECIMALS).tolist()),
         )
-        for feature, binning, points in zip(sample.features, sample.binnings, rounded, strict=True)
+        for feature, binning, points, shares in zip(
+            sample.features, sample.binnings, rounded, shares_of(sample.bins, map(len, rounded)), strict=True
+        )
         if any(points) or feature.is_needed
     )
 

@@ -28,6 +28,7 @@ from models.training import (
     folds,
     inputs_with,
     label,
+    leave_out_worked,
     make_sample,
     select,
     study_people,
@@ -81,6 +82,7 @@ def leave_areas_out(design: StudyDesign, estimator: Estimator, study: Study) -> 
 
 def fit_all(design: StudyDesign, study: Study, labelled: pl.DataFrame) -> AdditiveModel:
     """The model of a design with one estimator, fitted on all the labelled people."""
+    labelled = leave_out_worked(labelled)
     check_outcome(design, labelled)
     sample = make_sample(study.inputs, labelled, inputs_with(design, study.cambridge), max_bins=design.max_bins)
     _, chosen = select(design, sample, folds(design, labelled["practice_code"]))
@@ -147,7 +149,7 @@ def resample_practices(design: StudyDesign, estimator: Estimator, study: Study, 
 
 def refit_margins(design: StudyDesign, estimator: Estimator, study: Study, unseen: pl.Series) -> Floats:
     """How far each person's raw score lies above the cut: one row per refit, one column per person sorted by id."""
-    labelled = study.labelled(design)
+    labelled = leave_out_worked(study.labelled(design))
     labelled = labelled.gather_every(-(-labelled.height // design.choice.comparison_people))
     features = inputs_with(design, study.cambridge)
     sample = inputs_of(estimator, make_sample(study.inputs, labelled, features, max_bins=design.max_bins))

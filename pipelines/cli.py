@@ -382,6 +382,8 @@ def _show_models(settings: Settings) -> None:
 
 def _show_release(settings: Settings, as_of: dt.date) -> None:
     """Prints how many people each table of the week holds, and where the release lies."""
+    import polars as pl
+
     from pipelines.io.warehouse import Warehouse
 
     warehouse = Warehouse(settings)
@@ -390,6 +392,9 @@ def _show_release(settings: Settings, as_of: dt.date) -> None:
         rows = warehouse.read(name, as_of).select("person_id").collect()
         table.add_row(name, f"{rows['person_id'].n_unique():,}", f"{rows.height:,}")
     out.print(table)
+    drifted = warehouse.read("model_drift", as_of).filter(pl.col("is_over")).collect()
+    for kind, name in drifted.select("kind", "name").unique(maintain_order=True).iter_rows():
+        err.print(f"[yellow]the model's {kind} {name} is past its limit: look at model_drift, see docs/models.md")
     out.print(f"Release: {settings.releases / as_of.isoformat()}", f"Analysts: {settings.catalogue}", sep="\n")
 
 

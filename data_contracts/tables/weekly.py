@@ -134,6 +134,19 @@ class RiskScores(Contract):
     model_version: str = pa.Field(nullable=True, description="Which model made the score")
 
 
+class ModelDrift(Contract):
+    """One row per ICB and figure: how far this week's people differ from those that the champion learned from."""
+
+    icb_code: str = pa.Field(description="ODS code of the ICB")
+    kind: str = pa.Field(isin=["input", "age", "calibration"], description="What is compared")
+    name: str = pa.Field(description="Feature, or name of the figure")
+    value: pl.Float64 = pa.Field(
+        description="Population stability index of an input; days; outcomes over what earlier risks said"
+    )
+    limit: pl.Float64 = pa.Field(nullable=True, description="Past it somebody has to look; null if it is no alarm")
+    is_over: bool = pa.Field(description="The value lies past the limit")
+
+
 class ComplexCare(Contract):
     """One row per person offered a place in the complex-care cohort."""
 

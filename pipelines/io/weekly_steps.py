@@ -9,11 +9,15 @@ import polars as pl
 
 from data_contracts.actions import load_actions
 from data_contracts.clinical.definitions import load_features
+from models.design import StudyDesign
+from models.drift import measure_drift
+from models.matrix import with_cambridge
 from models.published import cambridge
-from models.scoring import leave_unscored, score_people
+from models.scoring import RISK, leave_unscored, score_people
+from models.training import label
 from pipelines.io.model_store import ModelStore
 from pipelines.io.target_lists import READS, read_previous, read_weekly_tables
-from pipelines.io.warehouse import BuildReport, Warehouse
+from pipelines.io.warehouse import BuildReport, Warehouse, empty_table
 from pipelines.steps.lists import build_target_lists
 
 MakePart = Callable[[Warehouse, dt.date, str], pl.DataFrame]
@@ -55,6 +59,31 @@ def _risk_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame
     return score_people(model, warehouse.read("person_features", as_of, icb), people, cambridge_scores)
 
 
+def _model_drift(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
+    model = ModelStore(warehouse.settings.models, load_features()).champion()
+    if model is None:
+        return empty_table("model_drift")
+    cambridge_scores = warehouse.read("cambridge_scores", as_of, icb).collect()
+    features = with_cambridge(warehouse.read("person_features", as_of, icb), cambridge_scores)
+    people = warehouse.read("people", as_of, icb).select("person_id").collect()
+    known = come_true(warehouse, model.design, as_of=as_of, icb=icb)
+    drift = measure_drift(model, features, people, as_of=as_of, come_true=known)
+    return drift.with_columns(icb_code=pl.lit(icb))
+
+
+def come_true(warehouse: Warehouse, design: StudyDesign, *, as_of: dt.date, icb: str) -> pl.DataFrame:
+    """One row per person scored in the latest week whose outcomes are complete now: risk and has_outcome."""
+    latest = design.known_on(as_of).index_date.isoformat()
+    weeks = warehouse.settings.tables.glob(f"????-??-??/risk_scores/{icb}.parquet")
+    scored = [path for path in weeks if path.parent.parent.name <= latest]
+    if not scored:
+        return pl.DataFrame(schema={"risk": pl.Float64, "has_outcome": pl.Boolean})
+    week = max(scored)
+    then = design.model_copy(update={"index_date": dt.date.fromisoformat(week.parent.parent.name)})
+    scores = pl.read_parquet(week).drop_nulls(RISK).select("person_id", risk=RISK)
+    return label(then, scores, warehouse.read("avoidable_admissions", as_of, icb).collect())
+
+
 def _target_lists(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
     tables, previous = read_weekly_tables(warehouse, as_of, icb), read_previous(warehouse, as_of, icb)
     return build_target_lists(tables, rules=load_actions(), previous=previous)
@@ -64,6 +93,12 @@ STEPS = [
     WeeklyStep("cambridge_scores", ("people", "conditions", "person_features"), "scores", _cambridge_scores),
     WeeklyStep(
         "risk_scores", ("people", "person_features", "cambridge_scores", "risk_model"), "scores", _risk_scores
+    ),
+    WeeklyStep(
+        "model_drift",
+        ("people", "person_features", "cambridge_scores", "avoidable_admissions", "risk_model"),
+        "scores",
+        _model_drift,
     ),
     WeeklyStep("target_lists", READS, "lists", _target_lists),
 ]

@@ -17,7 +17,8 @@ population: {description: everyone}
 index_date: 2025-09-15
 lookbacks: none
 follow_up:
-  {outcome: avoidable_admissions, horizon_days: 365, late_coding_gap_days: 60, deaths: compete, leavers: counted}
+  {outcome: avoidable_admissions, horizon_days: 365, late_coding_gap_days: 60, deaths: compete, leavers: counted,
+   worked: left_out}
 features:
   - {name: age_years, risk: rises, is_needed: true}
   - {name: admissions_12m, risk: rises}
@@ -43,6 +44,10 @@ judgement:
   alarm_c_statistic: 0.85
   alarm_positive_predictive_value: 0.8
   alarm_cut: 0.02
+  drift_limit: 0.2
+  drift_every: 2
+  calibration_limit: 0.1
+  oldest_days: 1095
 """
 
 DEFINITIONS = {

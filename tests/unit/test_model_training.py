@@ -8,6 +8,7 @@ import pytest
 
 from data_contracts.tables.weekly import RiskScores
 from models.additive import AdditiveModel
+from models.design import Subgroup
 from models.evaluation import Evaluation
 from models.scoring import leave_unscored, score_people
 from models.training import Comparison, choose, hold_out, label, train
@@ -160,3 +161,22 @@ def test_a_week_without_a_champion_says_so(study):
     scores = leave_unscored(study.people)
     RiskScores.validate(scores)
     assert scores["unscored_reason"].unique().to_list() == ["no model has been promoted to champion"]
+
+
+def test_people_contacted_from_a_list_are_not_learned_from_but_judged(study):
+    """Half of the people at risk were helped, so not admitted: marked, they do not teach that such risk is low."""
+    risky = study.truth.filter(pl.col("true_risk") > 0.1)["person_id"]
+    helped = risky.filter(pl.Series(np.arange(len(risky)) % 2 == 0))
+    averted = study.admissions.filter(~pl.col("person_id").is_in(helped.implode()))
+    marked = study.people.with_columns(is_worked=pl.col("person_id").is_in(helped.implode()))
+    groups = (*study.design.judgement.subgroups, Subgroup(name="contacted", column="is_worked"))
+    design = study.design.model_copy(
+        update={"judgement": study.design.judgement.model_copy(update={"subgroups": groups})}
+    )
+    blind, _ = train(design, study.features, study.people, averted)
+    aware, evaluation = train(design, study.features, marked, averted)
+    means = [model.score(study.features, risky)["risk"].mean() for model in (blind, aware)]
+    truth = study.truth.filter(pl.col("person_id").is_in(risky.implode()))["true_risk"].mean()
+    assert means[0] < 0.7 * truth
+    assert means[1] > 0.85 * truth
+    assert evaluation.value("people", group="contacted", level="true") > 0
