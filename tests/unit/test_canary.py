@@ -76,3 +76,19 @@ def test_many_identifiers_are_looked_for_as_well_as_one(tmp_path: Path) -> None:
 def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("ranked 8,000 people of 2 ICBs", encoding="utf-8")
     assert find_identifiers([tmp_path, tmp_path / "log.txt"], [NUMBER]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("9990000018", True),
+        ("20261116,9990000018,1", True),
+        ("x9990000018x", True),
+        ("12349990000018", True),
+        ("4999000001812345678", False),
+        ("1234567899990000018", False),
+    ],
+)
+def test_digits_inside_a_number_as_long_as_a_pseudonym_are_chance(tmp_path, text, is_found):
+    (tmp_path / "file.csv").write_text(text, "utf-8")
+    assert bool(find_identifiers([tmp_path], ["9990000018"])) is is_found

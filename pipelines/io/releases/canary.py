@@ -15,6 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _START = 4
+_DIGITS = b"0123456789"
+_LONG, _LONGEST = 16, 20
+"""Pseudonyms are numbers of 63 bits: nearly all have 16 digits or more, and none has over 20."""
 HASHES = ("md5", "sha1", "sha256", "sha512")
 
 
@@ -98,7 +101,17 @@ def _present(content: bytes, starts: dict[bytes, list[bytes]]) -> Iterator[bytes
     grams = data[:-3] | data[1:-2] << 8 | data[2:-1] << 16 | data[3:] << 24
     wanted = np.array([int.from_bytes(start, "little") for start in starts], dtype=np.uint32)
     for at in np.flatnonzero(np.isin(grams, wanted)).tolist():
-        yield from (form for form in starts[content[at : at + _START]] if content.startswith(form, at))
+        for form in starts[content[at : at + _START]]:
+            if content.startswith(form, at) and not (form.isdigit() and _is_pseudonym(content, at, len(form))):
+                yield form
+
+
+def _is_pseudonym(content: bytes, at: int, length: int) -> bool:
+    """True if the digits found are part of a number as long as a pseudonym, where chance alone puts them."""
+    before = content[max(0, at - _LONGEST) : at]
+    after = content[at + length : at + length + _LONGEST]
+    around = len(before) - len(before.rstrip(_DIGITS)) + len(after) - len(after.lstrip(_DIGITS))
+    return length + around >= _LONG
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
