@@ -261,3 +261,105 @@ class StagedMadeUpEncounters(StagedMadeUpEntries):
     discharged_date: dt.date = pa.Field(nullable=True, description="Day the stay ended")
     is_plausible_stay: bool = _must_be(True, "stay_too_long")
     discharged_before_admission = _no_later("discharged_before_admission", "clinical_date", "discharged_date")
+
+
+class StagedConcepts(Contract):
+    """One row per concept of a vocabulary that codes are looked up in."""
+
+    concept: pl.Int64 = pa.Field(description="OMOP concept id", metadata={"missing": "key_missing"})
+    code: str = pa.Field(description="Code in its vocabulary", metadata={"missing": "code_missing"})
+    has_check_digit: bool = _must_be(True, "check_digit_wrong")
+
+
+class StagedConceptLinks(Contract):
+    """One row per concept and standard concept that it maps to."""
+
+    concept: pl.Int64 = pa.Field(description="OMOP concept id", metadata={"missing": "key_missing"})
+    target: pl.Int64 = pa.Field(description="OMOP concept id it maps to", metadata={"missing": "target_missing"})
+
+
+class StagedPersonKeys(Contract):
+    """One row per person of a drop: who it is and where registered."""
+
+    person_source: str = pa.Field(description="person_source_value", metadata={"missing": "key_missing"})
+    nhs_number: str = pa.Field(description="NHS number", metadata={"missing": "nhs_number_not_valid"})
+    icb_code: str = pa.Field(description="ICB of the practice", metadata={"missing": "practice_not_listed"})
+    has_readable_dates: bool = _must_be(True, "date_not_readable")
+
+
+class StagedMethodRules(Contract):
+    """One row per field and value of a visit: how the admission came about."""
+
+    field: str = _word(
+        ["visit_source_value", "admitted_from_source_value", "admitted_from_concept_id", "visit_concept_id"],
+        "field_not_known_word",
+        "Field of visit_occurrence",
+    )
+    value: str = pa.Field(description="Value of the field", metadata={"missing": "value_missing"})
+    admission_method: str = pa.Field(
+        str_matches=r"^[1-9][0-9A-D]$",
+        n_failure_cases=1,
+        description="NHS Data Dictionary admission method",
+        metadata={"missing": "admission_method_missing", "reason": "admission_method_not_known"},
+    )
+
+
+class StagedOmopRow(Contract):
+    """One row per OMOP record that is not superseded."""
+
+    record_id: pl.Int64 = pa.Field(
+        description="Keyed pseudonym of the row's key", metadata={"missing": "key_missing"}
+    )
+    has_readable_dates: bool = _must_be(True, "date_not_readable")
+    extract_date: dt.date = pa.Field(description="Day of the drop")
+
+
+class StagedOmopPeople(StagedOmopRow):
+    """One row per person of a drop who has a key and an observation period."""
+
+    person_id: pl.Int64 = pa.Field(
+        description="Keyed pseudonym of the NHS number", metadata={"missing": "person_key_not_held"}
+    )
+    birth_date: dt.date = pa.Field(description="Date of birth", metadata={"missing": "birth_date_missing"})
+    sex: str = _word(SEXES, "sex_not_known_word", "Registered sex")
+    has_period: bool = _must_be(True, "observation_period_not_held")
+    birth_date_after_extract = _no_later("birth_date_after_extract", "birth_date", "extract_date")
+
+
+class StagedPeriods(StagedOmopRow):
+    """One row per observation period of a person who is held."""
+
+    person_state: str = pa.Field(description="held, or null", metadata={"missing": "person_not_held"})
+    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the person")
+    start_date: dt.date = pa.Field(description="First day", metadata={"missing": "date_missing"})
+    end_date: dt.date = pa.Field(nullable=True, description="Last day")
+
+    registered_date_before_birth = _no_later("registered_date_before_birth", "birth_date", "start_date")
+    registered_date_after_extract = _no_later("registered_date_after_extract", "start_date", "extract_date")
+    period_ends_before_start = _no_later("period_ends_before_start", "start_date", "end_date")
+
+
+class StagedDeaths(StagedOmopRow):
+    """One row per person who has died and is held."""
+
+    person_state: str = pa.Field(description="held, or null", metadata={"missing": "person_not_held"})
+    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the person")
+    death_date: dt.date = pa.Field(description="Date of death", metadata={"missing": "date_missing"})
+
+    death_date_after_extract = _no_later("death_date_after_extract", "death_date", "extract_date")
+    death_date_before_birth = _no_later("death_date_before_birth", "birth_date", "death_date")
+
+
+class StagedOmopEntries(StagedMadeUpEntries):
+    """One row per condition, procedure, exposure, measurement or observation of a person who is held."""
+
+    extract_date: dt.date = pa.Field(description="Day of the drop")
+    date_after_extract = _no_later("date_after_extract", "clinical_date", "extract_date")
+
+
+class StagedVisits(StagedOmopEntries):
+    """One row per visit; an inpatient one has an admission method, and a discharge unless it goes on."""
+
+    discharged_date: dt.date = pa.Field(nullable=True, description="Day the stay ended")
+    has_method: bool = _must_be(True, "admission_method_not_mapped")
+    discharged_before_admission = _no_later("discharged_before_admission", "clinical_date", "discharged_date")

@@ -215,20 +215,21 @@ def _merge_table(
         "moved_people": _numbered([change.moved_people for change in changes]),
     }
     staged = [(number, change.staged[table]) for number, change in enumerate(changes) if table in change.staged]
+    paths = [str(existing)] * existing.exists() + [str(path) for _, path in staged]
+    if not paths:
+        return
+    orders = [-1] * existing.exists() + [number for number, _ in staged]
     for name, frame in frames.items():
         con.register(name, frame)
-    paths = [str(existing)] * existing.exists() + [str(path) for _, path in staged]
-    orders = [-1] * existing.exists() + [number for number, _ in staged]
     con.register(
         "parts", pl.DataFrame({"path": paths, "number": orders}, schema={"path": pl.String, "number": pl.Int64})
     )
     target = switch.aside(final)
     fresh = target.with_name(f"{target.name}.new")
-    if paths:
-        con.sql(merge_sql(table), params={"paths": paths}).write_parquet(
-            str(fresh), compression="zstd", row_group_size=ROW_GROUP
-        )
-        fresh.replace(target)
+    con.sql(merge_sql(table), params={"paths": paths}).write_parquet(
+        str(fresh), compression="zstd", row_group_size=ROW_GROUP
+    )
+    fresh.replace(target)
     for name in [*frames, "parts"]:
         con.unregister(name)
 

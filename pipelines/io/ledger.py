@@ -81,7 +81,9 @@ def move_outcomes(ledger: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
         pl.col("records").filter(pl.col("outcome") == name).sum().alias(f"{name}_more") for name in others
     )
     joined = ledger.join(wide, on=keys, how="left", nulls_equal=True, validate="m:1")
-    is_told = (pl.col("status") == "loaded") & pl.struct(*keys, "status").is_first_distinct()
+    # The same content may lie in several drops; only the last of them still holds records.
+    is_holding = (pl.col("status") == "loaded") & (pl.col("quarantined") > 0)
+    is_told = is_holding & pl.struct(*keys, is_holding.alias("is_holding")).is_first_distinct()
     more = {name: pl.when(is_told).then(f"{name}_more").fill_null(0) for name in others}
     return joined.with_columns(
         *(pl.col(name) + value for name, value in more.items()),

@@ -23,6 +23,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
         made.write("registrations", AS_OF, icb, table("registrations", f"person_id | practice_code\n{people}"))
     events = "person_id | practice_code | codelist | event_date\n1 | PQE1 | hypertension | 2020-01-01"
     made.write("events", AS_OF, "QE1", table("events", events))
+    made.build("closed_practices", AS_OF)
     return made
 
 
@@ -116,7 +117,7 @@ def test_catalogue_describes_every_view(warehouse: Warehouse) -> None:
     with duckdb.connect(str(warehouse.publish_catalogue(AS_OF)), read_only=True) as connection:
         assert connection.execute("select count(*) from people").fetchone() == (6,)
         views = connection.execute("select view_name, comment from duckdb_views() where not internal").fetchall()
-    assert {name for name, _ in views} == {"registrations", "events", "people"}
+    assert {name for name, _ in views} == {"registrations", "events", "closed_practices", "people"}
     assert all(comment for _, comment in views)
 
 

@@ -11,6 +11,17 @@ def date_of(name: str) -> pl.Expr:
     return pl.col(f"text_{name}").str.to_date("%Y-%m-%d", strict=False)
 
 
+def day_of(name: str) -> pl.Expr:
+    """The day of an ISO date or timestamp; null if the text is neither."""
+    pattern = r"^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
+    return pl.col(f"text_{name}").str.strip_chars().str.extract(pattern).str.to_date("%Y-%m-%d", strict=False)
+
+
+def are_days(*names: str) -> pl.Expr:
+    """True where each text is blank or names a day."""
+    return pl.all_horizontal(pl.col(f"text_{name}").is_null() | day_of(name).is_not_null() for name in names)
+
+
 def compact_date_of(name: str) -> pl.Expr:
     """A date of eight digits, year first; null if the text is none."""
     return pl.col(f"text_{name}").str.strip_chars().str.to_date("%Y%m%d", strict=False)

@@ -66,7 +66,8 @@ class FeedContract(BaseModel):
     """One feed's contract, with its provenance.
 
     ``split_by`` says what a folder of the feed is: a practice, a drop of several practices (named by ``drop_name``,
-    with groups source and moment), or, if neither, that files lie in the feed's folder itself.
+    with groups source and moment; whole if each replaces the one before), or, if neither, that files lie in the
+    feed's folder itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -80,6 +81,7 @@ class FeedContract(BaseModel):
     folder: str
     split_by: Literal["practice", "drop"] | None = None
     drop_name: str | None = None
+    drops_are_whole: bool = False
     file_name: str
     archive: Archive | None = None
     most_records: int = 100_000_000

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipelines.io.landing import databases
 from pipelines.io.landing.archives import Member, hash_member, list_members
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import Archive, FeedContract
@@ -22,7 +23,7 @@ class LandedFile:
     """One file whose name meets its feed's contract. ``moment`` and ``rank`` order the deliveries of a source.
 
     ``source`` is the practice, the drop or the feed; ``member`` the name inside the archive at ``path``, None if the
-    file is no part of an archive.
+    file is no part of an archive. ``is_of_whole`` is true if its delivery replaces all that the source gave before.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class LandedFile:
     problem: str | None = None
     member: str | None = None
     source: str = ""
+    is_of_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,10 @@ def _place(place: _Place, parts: tuple[str, ...]) -> _Place | None:
         return place if len(parts) == 2 else None
     if contract.split_by == "practice":
         return replace(place, source=parts[1]) if len(parts) == 3 and _is_ods_code(parts[1]) else None
-    is_archive = len(parts) == 2 and place.path.suffix == ".zip"
+    is_archive = len(parts) == 2 and place.path.suffix in (".zip", databases.SUFFIX)
     if len(parts) != 3 and not is_archive:
         return None
-    drop = parts[1].removesuffix(".zip") if is_archive else parts[1]
+    drop = place.path.stem if is_archive else parts[1]
     named = re.fullmatch(contract.drop_name or "", drop, flags=re.ASCII)
     if named is None or not _is_moment(named["moment"]):
         return None
@@ -159,6 +161,7 @@ def _named(place: _Place, name: str) -> LandedFile | None:
         sha256="",
         size=0,
         source=place.source,
+        is_of_whole=contract.drops_are_whole,
     )
 
 
@@ -167,7 +170,12 @@ def _open_archive(place: _Place, archive: Archive, *, moment: str) -> list[Lande
     if not _is_moment(moment):
         return [place.unknown()]
     try:
-        members = list_members(place.path, archive, ignored=archive.ignored)
+        is_database = place.path.suffix == databases.SUFFIX
+        members = (
+            databases.list_tables(place.path, archive)
+            if is_database
+            else list_members(place.path, archive, ignored=archive.ignored)
+        )
         return [_member(replace(place, moment=moment), member) for member in members]
     except LandingError as error:
         return [UnknownFile(place.shown, str(error))]
@@ -178,7 +186,9 @@ def _member(place: _Place, member: Member) -> LandedFile | UnknownFile:
     found = _named(inside, member.base_name)
     if found is None:
         return inside.unknown()
-    return replace(found, sha256=hash_member(place.path, member), size=member.size, member=member.name)
+    is_database = place.path.suffix == databases.SUFFIX
+    digest = (databases.hash_table if is_database else hash_member)(place.path, member)
+    return replace(found, sha256=digest, size=member.size, member=member.name)
 
 
 def _digest(path: Path) -> str | None:

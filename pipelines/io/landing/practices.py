@@ -64,6 +64,7 @@ class _Practices:
     landing: Landing
     touched: dict[str, Practice] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    unplaced: dict[str, pl.DataFrame] = field(default_factory=dict)
     loads: int = 0
 
     def __post_init__(self) -> None:
@@ -161,6 +162,7 @@ class _Practices:
             moment=moment,
             files=tuple(files),
             practices=self._of_source(source),
+            pending=self._unplaced(source),
             shared=self.shared,
         )
         self.loads += 1
@@ -175,6 +177,15 @@ class _Practices:
         known = self._knowledge()
         for practice in loaded.practices:
             self._touch(replace(practice, source=source, tried_with=known))
+        if not is_practice:
+            self.unplaced[source] = loaded.pending
+
+    def _unplaced(self, source: str) -> pl.DataFrame:
+        """The held rows of a drop that belong to no practice that is known."""
+        if load_feed(self.feed.name).split_by == "practice":
+            return pl.DataFrame(schema=QUARANTINE)
+        path = quarantine_path(self.store.settings, self.feed.name, f"of_no_practice_{source}")
+        return self.unplaced[source] if source in self.unplaced else self.store.read(path, QUARANTINE)
 
     def _check_feed(self, loaded: Loaded, delivery: Delivery) -> None:
         """Refuses practices that another feed, or another source of this one, holds: their rosters would be mixed."""
@@ -214,6 +225,9 @@ class _Practices:
         """Writes aside what is now held of the practices that changed, and what the feed knows."""
         for practice_code, practice in sorted(self.touched.items()):
             self.store.write(practice.pending, quarantine_path(self.store.settings, self.feed.name, practice_code))
+        for source, pending in sorted(self.unplaced.items()):
+            path = quarantine_path(self.store.settings, self.feed.name, f"of_no_practice_{source}")
+            self.store.write(pending, path)
         practices = sorted(self.touched.values(), key=lambda practice: (practice.icb_code, practice.practice_code))
         for icb_code in sorted({*self.left, *(practice.icb_code for practice in practices)}):
             write_roster(self.store, icb_code, practices)

@@ -78,7 +78,7 @@ class Delivery:
     """All files of one source and moment, with what is held; no files if held rows are to be tried again.
 
     ``source`` is a practice's code, the name of a drop, or the feed. ``practices`` are those held from this source,
-    ``pending`` the held rows of a feed without practices, ``shared`` what the feed knows whatever the practice.
+    ``pending`` the held rows that belong to no practice, ``shared`` what the feed knows whatever the practice.
     """
 
     feed: str

@@ -16,6 +16,7 @@ from typing import IO
 import duckdb
 import polars as pl
 
+from pipelines.io.landing import databases
 from pipelines.io.landing.archives import open_member
 from pipelines.io.landing.counting import RecordCount, count_records
 from pipelines.io.landing.errors import LandingError
@@ -75,6 +76,8 @@ def read_text(file: LandedFile, *, con: duckdb.DuckDBPyConnection, work: Path) -
     with as_plain(file, work) as path:
         if _is_parquet(file):
             rows, left_out = read_parquet_rows(path, table, most_records=contract.most_records, name=file.name)
+            known = known_headers(file.feed, file.table)
+            left_out = tuple(header for header in left_out if header.lower() not in known)
             count = FileCount(file, records=rows.height, blank=0, left_out=left_out)
             return TextTable(rows=rows, bad=pl.DataFrame(schema=BAD_RECORDS), count=count)
         return _read_delimited(con, file, path, layout=contract.format, table=table)
@@ -126,7 +129,10 @@ def _to_utf8(chunk: bytes) -> bytes:
 
 def open_landed(file: LandedFile) -> AbstractContextManager[IO[bytes]]:
     """The bytes of a landed file, or of a member of an archive, as a stream."""
-    return file.path.open("rb") if file.member is None else open_member(file.path, file.member)
+    if file.member is None:
+        return file.path.open("rb")
+    is_database = file.path.suffix == databases.SUFFIX
+    return (databases.open_table if is_database else open_member)(file.path, file.member)
 
 
 def _is_parquet(file: LandedFile) -> bool:

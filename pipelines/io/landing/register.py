@@ -37,14 +37,17 @@ class Register:
         return 1 + max(self.ledger["ingest"].to_list(), default=0)
 
     def unseen(self, known: list[LandedFile]) -> list[LandedFile]:
-        """The files whose content was not loaded before; a copy under another name is entered as unchanged."""
+        """The files whose content was not loaded before; a copy under another name is entered as unchanged.
+
+        A drop replaces the one before as a whole, so a table that says the same again in a new drop is new.
+        """
         loaded = self.ledger.filter(pl.col("status") == "loaded").to_dicts()
         rows = {(row["feed"], row["practice_code"], row["table"], row["sha256"]): row for row in loaded}
         names = set(self.ledger.filter(pl.col("status") != "refused").select("file", "sha256").iter_rows())
         new = []
         for file in known:
             row = rows.get((file.feed, file.practice_code, file.table, file.sha256))
-            if row is None:
+            if row is None or (file.is_of_whole and (file.name, file.sha256) not in names):
                 new.append(file)
             elif (file.name, file.sha256) not in names:
                 reason = f"same content as {row['file']}"
@@ -74,12 +77,20 @@ class Register:
         read = set()
         for count in files:
             read.add(count.file.sha256)
+            if count.file.is_of_whole:
+                self._supersede(count.file)
             own = counted.filter(pl.col("sha256") == count.file.sha256).select("outcome", "records")
             self._enter_read(count, dict(own.iter_rows()))
         older = counted.filter(~pl.col("sha256").is_in(sorted(read)) & (pl.col("outcome") != "quarantined"))
         self.moved.append(
             older.select(pl.lit(practice_code, dtype=pl.String).alias("practice_code"), *list(MOVED)[1:])
         )
+
+    def _supersede(self, file: LandedFile) -> None:
+        """Moves what is held of the same content in an earlier drop: this one says it again."""
+        same = (pl.col("feed") == file.feed) & (pl.col("sha256") == file.sha256)
+        held = self.ledger.filter(same, status="loaded").filter(pl.col("quarantined") > 0)
+        self.moved.append(held.select("practice_code", "sha256", outcome=pl.lit("superseded"), records="quarantined"))
 
     def _enter_read(self, count: FileCount, outcomes: dict[str, int]) -> None:
         """Enters one file that was read; of an unused one every record is declared blank."""

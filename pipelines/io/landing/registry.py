@@ -1,12 +1,13 @@
 """Every feed, in the order in which they are taken: the only such list. A new feed is a line here."""
 
-from pipelines.io.landing import emis, hospital, national_opt_out, reference, synthea
+from pipelines.io.landing import emis, hospital, national_opt_out, omop, reference, synthea
 from pipelines.io.landing.protocol import Feed
 
 FEEDS: tuple[Feed, ...] = (
     reference.FEED,
     emis.FEED,
     synthea.FEED,
+    omop.FEED,
     hospital.FEED,
     national_opt_out.FEED,
 )

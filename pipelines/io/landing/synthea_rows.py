@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from data_contracts.codelists import is_valid_sctid
-from pipelines.io.landing.conversion import number_of, word_of
+from pipelines.io.landing.conversion import are_days, day_of, number_of, word_of
 from pipelines.io.landing.synthea_mappings import Mappings
 
 KEYS = {
@@ -82,10 +82,10 @@ def type_patients(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
     typed = rows.with_columns(
         *words,
         practice_code=pl.lit(setting.practice_code),
-        has_readable_dates=_are_days("birth_date", "death_date"),
-        birth_date=_day_of("birth_date"),
-        death_date=_day_of("death_date"),
-        registered_date=_day_of("birth_date"),
+        has_readable_dates=are_days("birth_date", "death_date"),
+        birth_date=day_of("birth_date"),
+        death_date=day_of("death_date"),
+        registered_date=day_of("birth_date"),
         deregistered_date=pl.lit(None, dtype=pl.Date),
         registration_type=pl.lit("regular"),
         sex=word_of("gender", setting.words["sex"]),
@@ -176,11 +176,11 @@ def type_encounters(rows: pl.DataFrame, setting: Setting, conditions: pl.DataFra
     admission = setting.words["admission"]
     kind = word_of("encounter_class", setting.words["encounter_classes"])
     is_spell = kind == "spell"
-    stop = pl.when(is_spell).then(_day_of("stop"))
+    stop = pl.when(is_spell).then(day_of("stop"))
     typed = _entries(rows, setting).with_columns(
         kind=kind,
         code_state=pl.when(kind.is_not_null()).then(pl.lit("known")),
-        has_readable_dates=_are_days("start", "stop"),
+        has_readable_dates=are_days("start", "stop"),
         contact_kind=pl.lit(setting.words["contact_kind"]),
         discharged_date=stop,
     )
@@ -196,7 +196,7 @@ def type_encounters(rows: pl.DataFrame, setting: Setting, conditions: pl.DataFra
 def _add_admission(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
     """The rows with admission method: by an emergency encounter just before, the encounter's code, or its reason."""
     admission = setting.words["admission"]
-    ended = rows.filter(pl.col("kind") == "attendance").select("text_patient", day=_day_of("stop"))
+    ended = rows.filter(pl.col("kind") == "attendance").select("text_patient", day=day_of("stop"))
     days = range(admission["days_after_emergency"] + 1)
     led = [ended.with_columns(clinical_date=pl.col("day").dt.offset_by(f"{day}d")).drop("day") for day in days]
     arrivals = pl.concat(led).unique().with_columns(came_by_emergency=pl.lit(True))
@@ -256,10 +256,10 @@ def _map(rows: pl.DataFrame, setting: Setting, mapping: pl.DataFrame) -> pl.Data
 def _entries(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
     """The columns that every entry about a person has; ``patient_record_id`` must be there."""
     names = [name for name in ("start", "date") if f"text_{name}" in rows.columns]
-    day = pl.coalesce(_day_of(name) for name in names)
+    day = pl.coalesce(day_of(name) for name in names)
     typed = rows.with_columns(
         practice_code=pl.lit(setting.practice_code),
-        has_readable_dates=_are_days(*names),
+        has_readable_dates=are_days(*names),
         clinical_date=day,
         entered_date=day,
         value=pl.lit(None, dtype=pl.Float64),
@@ -268,14 +268,3 @@ def _entries(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
         has_readable_numbers=pl.lit(True),
     )
     return typed.join(setting.roster, on="patient_record_id", how="left", validate="m:1", maintain_order="left")
-
-
-def _day_of(name: str) -> pl.Expr:
-    """The day of an ISO date or timestamp; null if the text is neither."""
-    pattern = r"^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
-    return pl.col(f"text_{name}").str.strip_chars().str.extract(pattern).str.to_date("%Y-%m-%d", strict=False)
-
-
-def _are_days(*names: str) -> pl.Expr:
-    """True where each text is blank or names a day."""
-    return pl.all_horizontal(pl.col(f"text_{name}").is_null() | _day_of(name).is_not_null() for name in names)
