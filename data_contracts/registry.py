@@ -1,6 +1,6 @@
 """Asset name to contract: the only such list."""
 
-from data_contracts.tables import history, weekly
+from data_contracts.tables import deliveries, history, weekly
 from data_contracts.tables.history import Contract
 
 HISTORY: dict[str, type[Contract]] = {
@@ -15,6 +15,13 @@ HISTORY: dict[str, type[Contract]] = {
 REFERENCE: dict[str, type[Contract]] = {
     "practices": history.Practices,
     "lsoas": history.Lsoas,
+    "list_sizes": history.ListSizes,
+}
+
+DELIVERIES: dict[str, type[Contract]] = {
+    "ledger": deliveries.Ledger,
+    "quarantine_counts": deliveries.QuarantineCounts,
+    "accepted_deliveries": deliveries.AcceptedDeliveries,
 }
 
 WEEKLY: dict[str, type[Contract]] = {
@@ -33,8 +40,10 @@ WEEKLY: dict[str, type[Contract]] = {
     "complex_care": weekly.ComplexCare,
     "non_responders": weekly.NonResponders,
     "lifestyle_risk": weekly.LifestyleRisk,
+    "data_quality": weekly.DataQuality,
     "target_lists": weekly.TargetLists,
 }
 
-CONTRACTS: dict[str, type[Contract]] = HISTORY | REFERENCE | WEEKLY
-"""Every table, by name. History lies in history/<name>/<icb>.parquet, weekly tables in tables/<date>/<name>/."""
+CONTRACTS: dict[str, type[Contract]] = HISTORY | REFERENCE | DELIVERIES | WEEKLY
+"""Every table, by name. History lies in history/<name>/<icb>.parquet, weekly tables in tables/<date>/<name>/,
+what is the same for all ICBs in history/<name>.parquet."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from data_contracts.codelists import is_valid_sctid, load_codelists
 from data_contracts.provenance import Provenance
@@ -59,6 +59,34 @@ class Measure(BaseModel):
     unit: str
     plausible: tuple[float, float]
     units: list[UnitRule]
+
+
+class QualityMeasure(BaseModel):
+    """One measure, how its value is made, when it is judged and the limits that judge it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    feed: Literal["gp", "hospital"] = "gp"
+    kind: Literal["share", "difference", "days"]
+    at: Literal["delivery", "week", "both"]
+    past: Literal["above", "below"] = "above"
+    fewest: int = 0
+    warn: float | None = None
+    hold: float | None = None
+    stop: float | None = None
+    recorded_as: tuple[str, ...] = ()
+    months: int | None = None
+    age_from: int | None = None
+
+    @model_validator(mode="after")
+    def _limits_get_worse(self) -> "QualityMeasure":
+        limits = [limit for limit in (self.warn, self.hold, self.stop) if limit is not None]
+        if not limits or limits != sorted(limits, reverse=self.past == "below"):
+            raise ValueError(
+                f"{self.title}: expected limits that get worse from warn to hold to stop; found {limits}"
+            )
+        return self
 
 
 @cache
@@ -113,6 +141,14 @@ def load_features() -> dict[str, Feature]:
 
 
 @cache
+def load_quality() -> dict[str, QualityMeasure]:
+    """Every measure by name, in the order of data_quality.yaml."""
+    return {
+        name: QualityMeasure(**entry) for name, entry in yaml.safe_load(read_definition("data_quality.yaml")).items()
+    }
+
+
+@cache
 def ethnic_groups() -> pl.DataFrame:
     """One row per SNOMED CT concept that states an ethnic category: concept_id, ethnic_group.
 
@@ -128,7 +164,7 @@ def ethnic_groups() -> pl.DataFrame:
 
 def reference_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
     """The definitions as tables by name, with the cut-off dates that apply on one as-of date."""
-    return _timeless_tables() | {"features": _feature_table(as_of)} | programme_tables(as_of)
+    return _timeless_tables() | {"features": _feature_table(as_of)} | programme_tables(as_of) | quality_tables(as_of)
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
@@ -147,6 +183,47 @@ def programme_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
         "programmes": rules,
         "programme_codelists": names.select("programme", "role", "codelist").sort("programme", "role"),
         "risk_groups": read_definition_csv("programmes/risk_groups.csv"),
+    }
+
+
+def quality_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
+    """``quality_measures``, the limits of the weekly table, and ``quality_recordings``, what counts as recorded.
+
+    The limit that holds a delivery has no place in the weekly table, but for a measure that only the week knows.
+    """
+    judged = {name: measure for name, measure in load_quality().items() if measure.at != "delivery"}
+    measures = [
+        {
+            "measure": name,
+            "measure_number": number,
+            "feed": measure.feed,
+            "kind": measure.kind,
+            "is_acceptable": measure.at == "both",
+            "worse": -1 if measure.past == "below" else 1,
+            "fewest": measure.fewest,
+            "warn_at": measure.warn if measure.warn is not None else measure.hold if measure.at == "both" else None,
+            "hold_at": measure.hold if measure.at == "week" else None,
+            "stop_at": measure.stop,
+        }
+        for number, (name, measure) in enumerate(judged.items())
+    ]
+    recordings = [
+        {
+            "measure": name,
+            "recorded_as": each,
+            "since": months_before(as_of, measure.months),
+            "age_from": measure.age_from,
+        }
+        for name, measure in judged.items()
+        if measure.months is not None
+        for each in measure.recorded_as
+    ]
+    limits = dict.fromkeys(("warn_at", "hold_at", "stop_at"), pl.Float64)
+    return {
+        "quality_measures": pl.DataFrame(
+            measures, schema_overrides={"measure_number": pl.Int16, "worse": pl.Int8, **limits}
+        ),
+        "quality_recordings": pl.DataFrame(recordings, schema_overrides={"age_from": pl.Int16}),
     }
 
 

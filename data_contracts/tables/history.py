@@ -50,6 +50,14 @@ class Lsoas(Contract):
     imd_edition: str = pa.Field(description="Edition of the index of multiple deprivation")
 
 
+class ListSizes(Contract):
+    """One row per practice in the public count of registered people."""
+
+    practice_code: str = pa.Field(unique=True, description="ODS code of the practice")
+    registered_people: pl.Int64 = pa.Field(ge=0, description="People registered, as published")
+    counted_date: dt.date = pa.Field(description="Day of the count")
+
+
 class Registrations(Contract):
     """One row per person and registration at a practice."""
 

@@ -224,6 +224,19 @@ class StagedPostcodes(Contract):
     lsoa_code: str = pa.Field(description="LSOA code", metadata={"missing": "lsoa_missing"})
 
 
+class StagedListSizes(Contract):
+    """One row per practice: people of all ages registered, as published."""
+
+    practice_code: str = _ods_code("ODS code", missing="key_missing", reason="practice_code_not_a_code")
+    registered_people: pl.Int64 = pa.Field(
+        ge=0,
+        n_failure_cases=1,
+        description="People registered",
+        metadata={"missing": "number_not_readable", "reason": "number_below_zero"},
+    )
+    counted_date: dt.date = pa.Field(description="Day of the count", metadata={"missing": "date_not_readable"})
+
+
 class StagedMadeUpRow(Contract):
     """One row per Synthea record that is not superseded."""
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from data_contracts.tables.history import SEXES, Contract
 
+VERDICTS = ["ok", "unknown", "warn", "hold", "stop"]
 PERSON_ID = "Keyed pseudonym of the NHS number"
 PROGRAMMES = ["bowel", "breast", "cervical", "flu", "mmr"]
 STATES = ["non_responder", "declined", "unsuitable", "up_to_date", "not_eligible"]
@@ -196,3 +197,19 @@ class TargetLists(Contract):
     reasons: str = pa.Field(description="Why this person, in plain words with dates, joined by |")
     suggested_action: str = pa.Field(description="What to do, in plain words")
     change: str = pa.Field(isin=["new", "still listed"], description="What changed since the last release")
+    data_as_of: dt.date = pa.Field(
+        nullable=True, description="Day up to which the practice's records are known; null if no entry is dated"
+    )
+
+
+class DataQuality(Contract):
+    """One row per practice, feed and measure: how far this week's data can be trusted."""
+
+    practice_code: str = pa.Field(description="ODS code of the practice")
+    feed: str = pa.Field(description="Feed that the records come by; none if no delivery is known")
+    measure: str = pa.Field(description="Measure of data_quality.yaml")
+    value: pl.Float64 = pa.Field(nullable=True, description="What the limits judge; null if it is not known")
+    counted: pl.Int64 = pa.Field(nullable=True, ge=0, description="What was counted")
+    out_of: pl.Int64 = pa.Field(nullable=True, ge=0, description="What it is compared with: a total, or last week's")
+    verdict: str = pa.Field(isin=VERDICTS, description="What the value means for the practice this week")
+    data_as_of: dt.date = pa.Field(nullable=True, description="Day up to which the feed's records are known")

@@ -4,30 +4,12 @@ from pathlib import Path
 
 import polars as pl
 
-LEDGER = {
-    "feed": pl.String,
-    "practice_code": pl.String,
-    "table": pl.String,
-    "file": pl.String,
-    "window_start": pl.String,
-    "window_end": pl.String,
-    "bytes": pl.Int64,
-    "sha256": pl.String,
-    "records": pl.Int64,
-    "loaded": pl.Int64,
-    "quarantined": pl.Int64,
-    "superseded": pl.Int64,
-    "deleted": pl.Int64,
-    "blank": pl.Int64,
-    "status": pl.String,
-    "reason": pl.String,
-    "ingest": pl.Int64,
-}
-"""Columns of the ledger. ``status`` is loaded, refused or unchanged; only a refused file may not balance.
+from data_contracts.tables.deliveries import Ledger
 
-``loaded`` became history (or a code, a practice, a place); ``quarantined`` is held with a reason; ``superseded`` has
-a later row with the same key; ``deleted`` asked for a deletion; ``blank`` holds nothing that the contract takes.
-"""
+LEDGER = {name: column.dtype.type for name, column in Ledger.to_schema().columns.items()}
+"""Columns of the ledger; only a refused or held file may not balance."""
+NOT_LOADED = ("refused", "held")
+"""Statuses of files of which nothing was taken: they are tried again at each ingest."""
 OUTCOMES = ("loaded", "quarantined", "superseded", "deleted", "blank")
 
 
@@ -53,7 +35,7 @@ def prove(ledger: pl.DataFrame) -> None:
         LedgerError: a file has more or fewer records than outcomes.
     """
     total = pl.sum_horizontal(OUTCOMES)
-    broken = ledger.filter(pl.col("status") != "refused").filter(
+    broken = ledger.filter(~pl.col("status").is_in(NOT_LOADED)).filter(
         pl.col("records").is_null() | (total != pl.col("records")) | pl.any_horizontal(pl.col(*OUTCOMES) < 0)
     )
     if broken.height:
@@ -65,7 +47,7 @@ def prove(ledger: pl.DataFrame) -> None:
 def add_files(ledger: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
     """The ledger with these files' rows, each in place of an earlier row of the same file and content."""
     kept = ledger.join(files, on=["file", "sha256"], how="anti", nulls_equal=True)
-    return pl.concat([kept, files.select(list(LEDGER)).cast(LEDGER)]).sort(  # type: ignore[arg-type]
+    return pl.concat([kept, files.select(list(LEDGER)).cast(LEDGER)]).sort(
         "feed", "practice_code", "window_end", "table", "file", "sha256", nulls_last=False
     )
 

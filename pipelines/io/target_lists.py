@@ -55,6 +55,5 @@ def read_slots(settings: Settings, *, as_of: dt.date) -> pl.DataFrame | None:
 
 def read_previous(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame | None:
     """One ICB's list of the latest week before this one; None if there is none."""
-    weeks = warehouse.settings.tables.glob(f"????-??-??/target_lists/{icb}.parquet")
-    earlier = [path for path in weeks if path.parent.parent.name < as_of.isoformat()]
-    return pl.read_parquet(max(earlier)) if earlier else None
+    path = warehouse.previous_path("target_lists", as_of, icb)
+    return pl.read_parquet(path) if path else None

@@ -14,12 +14,15 @@ from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
 from data_contracts.clinical.definitions import reference_tables
-from data_contracts.registry import CONTRACTS, HISTORY, REFERENCE, WEEKLY
+from data_contracts.registry import CONTRACTS, DELIVERIES, HISTORY, REFERENCE, WEEKLY
 from pipelines.io.durable import write_aside
+from pipelines.io.ledger import ledger_path
 from pipelines.io.queries import Query, load_query
 from pipelines.settings import Settings
 
 ROW_GROUP_ROWS = 122_880
+PREVIOUS = "previous_"
+"""Before a table's name: the table of the latest earlier week, empty if there is none."""
 PART_OF_ANSWER = """
     select answer.*
     from answer
@@ -56,11 +59,18 @@ class Warehouse:
 
     def path(self, table: str, as_of: dt.date, icb: str) -> Path:
         """Where one ICB's part of a table lies; the history does not depend on the date."""
-        if table in REFERENCE:
+        if table == "ledger":
+            return ledger_path(self.settings.home)
+        if table in REFERENCE or table in DELIVERIES:
             return self.settings.history / f"{table}.parquet"
         if table in HISTORY:
             return self.settings.history / table / f"{icb}.parquet"
         return self.settings.tables / as_of.isoformat() / table / f"{icb}.parquet"
+
+    def previous_path(self, table: str, as_of: dt.date, icb: str) -> Path | None:
+        """Where one ICB's part of a table of the latest week before this one lies; None if there is none."""
+        weeks = self.settings.tables.glob(f"????-??-??/{table}/{icb}.parquet")
+        return max((path for path in weeks if path.parent.parent.name < as_of.isoformat()), default=None)
 
     def build(self, name: str, as_of: dt.date) -> BuildReport:
         """Runs one SQL file for every ICB (or once for all of them) and writes its table.
@@ -163,7 +173,12 @@ class Warehouse:
         self, connection: duckdb.DuckDBPyConnection, query: Query, table: str, as_of: dt.date, icbs: Iterable[str]
     ) -> None:
         """A view named after a table over the parts that exist, or an empty table if none does and none need."""
-        paths = list(dict.fromkeys(self.path(table, as_of, icb).resolve() for icb in icbs))
+        if table.startswith(PREVIOUS):
+            table_before = table.removeprefix(PREVIOUS)
+            parts = [self.previous_path(table_before, as_of, icb) for icb in icbs]
+            paths = [path.resolve() for path in parts if path]
+        else:
+            paths = list(dict.fromkeys(self.path(table, as_of, icb).resolve() for icb in icbs))
         found = [str(path) for path in paths if path.exists()]
         if table in WEEKLY and table not in query.optional and len(found) < len(paths):
             missing = next(path for path in paths if not path.exists())
@@ -214,7 +229,7 @@ def add_table(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFr
 
 def empty_table(table: str) -> pl.DataFrame:
     """No rows, in the columns and types of a table's contract."""
-    columns = CONTRACTS[table].to_schema().columns
+    columns = CONTRACTS[table.removeprefix(PREVIOUS)].to_schema().columns
     return pl.DataFrame(schema={name: column.dtype.type for name, column in columns.items()})
 
 

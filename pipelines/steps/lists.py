@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.actions import Actions
+from pipelines.steps.quality import stand, stopped
 from pipelines.steps.reasons import ReasonTables, suggest_actions, word_reasons
 
 TIES = ["gaps", "best_grade", "first_due", "birth_date"]
@@ -25,6 +26,7 @@ class WeeklyTables:
     person_features: pl.LazyFrame
     conditions: pl.LazyFrame
     measurements: pl.LazyFrame
+    data_quality: pl.LazyFrame
     slots: pl.DataFrame | None = None
     """One row per practice that states its capacity: practice_code, slots; the others get the default."""
     resting: pl.DataFrame | None = None
@@ -36,12 +38,15 @@ class WeeklyTables:
 def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.DataFrame | None) -> pl.DataFrame:
     """One row per person on a practice's list this week, by practice and rank (contract: TargetLists).
 
+    A practice whose data quality stops it has no list.
+
     Args:
         tables: this week's tables.
         rules: places, texts and actions.
         previous: last week's target_lists; None before the first week.
     """
-    members = rank_members(tables, rules=rules)
+    standing = stand(tables.data_quality)
+    members = rank_members(tables, rules=rules).join(stopped(standing), on="practice_code", how="anti")
     chosen = choose_people(members, places=share_places(tables.people, tables.slots, rules=rules))
     reasons = word_reasons(_reason_tables(tables, chosen), rules=rules)
     actions = suggest_actions(_reason_tables(tables, chosen), rules=rules)
@@ -52,6 +57,7 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
         people.join(_cohorts_of(members), on="person_id", how="left", validate="1:1")
         .join(reasons, on="person_id", how="left", validate="1:1")
         .join(actions, on="person_id", how="left", validate="1:1")
+        .join(standing.select("practice_code", "data_as_of"), on="practice_code", how="left", validate="m:1")
         .with_columns(change=_change(previous))
         .sort("practice_code", "rank")
         .select(
@@ -64,6 +70,7 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
             "reasons",
             "suggested_action",
             "change",
+            "data_as_of",
         )
     )
 

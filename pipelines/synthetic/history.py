@@ -252,8 +252,8 @@ class HistoryFiles:
         return self.writers[name]
 
 
-def write_places(plan: Plan, folder: Path) -> None:
-    """The two reference tables of history."""
+def write_places(plan: Plan, list_sizes: pl.DataFrame, folder: Path) -> None:
+    """The reference tables of history."""
     folder.mkdir(parents=True, exist_ok=True)
     practices = plan.practices.select(
         "practice_code",
@@ -269,3 +269,5 @@ def write_places(plan: Plan, folder: Path) -> None:
     practices.write_parquet(folder / "practices.parquet", compression="zstd")
     lsoas = plan.lsoas.select("lsoa_code", pl.col("imd_decile").cast(pl.Int8), imd_edition=pl.lit(IMD_EDITION))
     lsoas.write_parquet(folder / "lsoas.parquet", compression="zstd")
+    sizes = list_sizes.with_columns(counted_date=pl.lit(plan.anchor)).sort("practice_code")
+    sizes.write_parquet(folder / "list_sizes.parquet", compression="zstd")

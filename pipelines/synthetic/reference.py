@@ -7,7 +7,8 @@ import polars as pl
 
 from pipelines.synthetic.identifiers import POSTCODES_PER_LSOA, nhs_numbers, postcodes
 from pipelines.synthetic.places import Plan
-from pipelines.synthetic.population import Population
+from pipelines.synthetic.population import Population, memberships
+from pipelines.synthetic.world import NEVER
 
 MAILBOX = "X26MADEUP"
 RANK = "Index of Multiple Deprivation (IMD) Rank (where 1 is most deprived)"
@@ -69,6 +70,32 @@ def _networks(plan: Plan) -> pl.DataFrame:
         pl.lit("").alias("p10"),
         pl.lit("True").alias("p11"),
     )
+
+
+def list_sizes(population: Population) -> pl.DataFrame:
+    """One row per practice: practice_code and registered_people, as a public count on the anchor has them."""
+    members = memberships(population)
+    is_current = ~members.is_former & ~members.is_temporary & (members.deregistered_day == NEVER)
+    codes = population.plan.practices["practice_code"]
+    counts = np.bincount(members.practice[is_current], minlength=len(codes))
+    first, last = population.chunk.first_practice, population.chunk.last_practice
+    return pl.DataFrame({"practice_code": codes[first:last], "registered_people": counts[first:last]})
+
+
+def write_list_sizes(sizes: pl.DataFrame, plan: Plan, folder: Path) -> None:
+    """Patients registered at a GP practice, in the publisher's layout."""
+    given = {
+        "PUBLICATION": pl.lit("GP_PRAC_PAT_LIST"),
+        "EXTRACT_DATE": pl.lit(f"{plan.anchor:%d%b%Y}".upper()),
+        "TYPE": pl.lit("GP"),
+        "CODE": pl.col("practice_code"),
+        "POSTCODE": pl.lit("ZZ1 1AA"),
+        "SEX": pl.lit("ALL"),
+        "AGE": pl.lit("ALL"),
+        "NUMBER_OF_PATIENTS": pl.col("registered_people"),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes.select(**given).write_csv(folder / "gp-reg-pat-prac-all.csv")
 
 
 def not_opted_out(population: Population) -> pl.Series:

@@ -14,7 +14,7 @@ from pipelines.synthetic.history import HistoryFiles, history_tables, write_plac
 from pipelines.synthetic.hospital import admitted_episodes, attendances, write_pipes
 from pipelines.synthetic.places import Plan, plan
 from pipelines.synthetic.population import Population, make_population
-from pipelines.synthetic.reference import not_opted_out, write_reference, write_reply
+from pipelines.synthetic.reference import list_sizes, not_opted_out, write_list_sizes, write_reference, write_reply
 from pipelines.synthetic.truth import truth_frame
 from pipelines.synthetic.world import load_world
 
@@ -31,6 +31,7 @@ class _Output:
     plan: Plan
     is_first: bool = True
     replies: list[pl.Series] = field(default_factory=list)
+    sizes: list[pl.DataFrame] = field(default_factory=list)
 
     @property
     def landing(self) -> Path:
@@ -92,15 +93,18 @@ def _write_chunk(population: Population, output: _Output, files: HistoryFiles) -
         write_pipes(attendances(population), folder / f"HES_AE_{stamp}.txt", is_first=output.is_first)
     if "opt_out" in output.formats:
         output.replies.append(not_opted_out(population))
+    if output.formats & {"history", "reference"}:
+        output.sizes.append(list_sizes(population))
     output.is_first = False
 
 
 def _write_whole(output: _Output) -> None:
     """What is written once for all chunks."""
     if "history" in output.formats:
-        write_places(output.plan, output.out / "history")
+        write_places(output.plan, pl.concat(output.sizes), output.out / "history")
     if "reference" in output.formats:
         write_reference(output.plan, output.landing / "reference")
+        write_list_sizes(pl.concat(output.sizes), output.plan, output.landing / "reference")
     if "opt_out" in output.formats:
         write_reply(output.replies, output.plan, output.landing / "national_opt_out")
 

@@ -52,6 +52,7 @@ def weekly_rows(people: int, *, seed: int = 7) -> dict[str, list[dict[str, objec
     rows: dict[str, list[dict[str, object]]] = {name: [] for name in WEEKLY_NAMES}
     for number in range(people):
         _add_person(rows, person_id=(number + 1) * 0x9E3779B97F4A7C15 % 2**63, chance=chance)
+    rows["data_quality"] = [quality_row(practice) for practice in PRACTICES]
     ranked = sorted(rows["risk_scores"], key=lambda row: (-row["raw_score"], row["person_id"]))
     scores = {row["person_id"]: row for row in rows["cambridge_scores"]}
     members = {row["person_id"]: row for row in rows["people"]}
@@ -95,7 +96,15 @@ WEEKLY_NAMES = [
     "complex_care",
     "non_responders",
     "lifestyle_risk",
+    "data_quality",
 ]
+
+
+def quality_row(practice: str, verdict: str = "ok", measure: str = "days_since_delivery") -> dict[str, object]:
+    """One row of the scorecard: a delivery eight days before the as-of date."""
+    data_as_of = AS_OF - dt.timedelta(days=8)
+    row = {"practice_code": practice, "feed": "emis", "measure": measure, "value": 8.0}
+    return row | {"verdict": verdict, "data_as_of": data_as_of}
 
 
 def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, chance: random.Random) -> None:
@@ -180,11 +189,12 @@ def write_workspace(home: Path, rows: dict[str, list[dict[str, object]]], lists:
     """Settings of a workspace whose tables, identity zone, key and opt-out answer are written from the rows."""
     settings = Settings(home=home)
     people = valid("people", rows["people"])
-    homes = people.select("person_id", "icb_code")
+    homes = people.select("person_id", "practice_code", "icb_code")
     for name in [*WEEKLY_NAMES, "target_lists"]:
         table = lists if name == "target_lists" else valid(name, rows[name])
+        key = "practice_code" if name == "data_quality" else "person_id"
         for icb in homes["icb_code"].unique().sort():
-            part = table.join(homes.filter(pl.col("icb_code") == icb).select("person_id"), on="person_id", how="semi")
+            part = table.join(homes.filter(pl.col("icb_code") == icb).select(key), on=key, how="semi")
             _write(part, settings.tables / AS_OF.isoformat() / name / f"{icb}.parquet")
     for icb in homes["icb_code"].unique().sort():
         _write(

@@ -23,7 +23,7 @@ from pipelines.steps.lists import (
     sort_answers,
     weekly_slots,
 )
-from tests.lib.release_frames import AS_OF, frame, weekly_rows, weekly_tables
+from tests.lib.release_frames import AS_OF, PRACTICES, frame, quality_row, valid, weekly_rows, weekly_tables
 
 RULES = load_actions()
 COHORTS = [cohort.name for cohort in RULES.cohorts]
@@ -74,6 +74,31 @@ def test_people_no_longer_registered_are_not_listed(tables: WeeklyTables, lists:
     gone = lists["person_id"][0]
     fewer = WeeklyTables(**{**vars(tables), "people": tables.people.filter(pl.col("person_id") != gone)})
     assert gone not in build_target_lists(fewer, rules=RULES, previous=None)["person_id"]
+
+
+def with_quality(tables: WeeklyTables, *rows: dict[str, object]) -> WeeklyTables:
+    """The tables with these rows in the scorecard too."""
+    usual = [quality_row(practice) for practice in PRACTICES]
+    return replace(tables, data_quality=valid("data_quality", [*usual, *rows]).lazy())
+
+
+def test_each_row_says_up_to_when_its_practice_is_known(lists: pl.DataFrame, tables: WeeklyTables) -> None:
+    assert lists["data_as_of"].unique().to_list() == [AS_OF - dt.timedelta(days=8)]
+    held = with_quality(tables, quality_row("A81001", "hold", "days_waiting"))
+    assert build_target_lists(held, rules=RULES, previous=None).equals(lists)
+
+
+def test_a_stopped_practice_has_no_list_and_the_others_keep_theirs(lists: pl.DataFrame, tables: WeeklyTables) -> None:
+    stopped = with_quality(tables, quality_row("A81001", "stop"))
+    others = lists.filter(pl.col("practice_code") != "A81001")
+    assert build_target_lists(stopped, rules=RULES, previous=None).equals(others)
+
+
+def test_a_practice_without_a_scorecard_is_listed_with_an_unknown_date(tables: WeeklyTables) -> None:
+    bare = replace(tables, data_quality=frame("data_quality", []).lazy())
+    made = build_target_lists(bare, rules=RULES, previous=None)
+    assert made.height
+    assert made["data_as_of"].null_count() == made.height
 
 
 def places_of(**places: int) -> pl.DataFrame:

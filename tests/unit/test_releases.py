@@ -27,7 +27,15 @@ from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError
 from pipelines.io.releases.workbook import RISKY_STARTS, escape_cell
 from pipelines.settings import Settings
 from pipelines.steps.lists import build_target_lists
-from tests.lib.release_frames import AS_OF, PRACTICES, WEEKLY_NAMES, weekly_rows, weekly_tables, write_workspace
+from tests.lib.release_frames import (
+    AS_OF,
+    PRACTICES,
+    WEEKLY_NAMES,
+    quality_row,
+    weekly_rows,
+    weekly_tables,
+    write_workspace,
+)
 
 PEOPLE = 3000
 ROWS = weekly_rows(PEOPLE)
@@ -293,6 +301,50 @@ def test_what_is_missing_stops_the_release_and_leaves_the_last_one(fresh: Settin
     assert contents(fresh.releases / "latest") == before
 
 
+def spoil_quality(settings: Settings, practice: str, verdict: str, measure: str) -> None:
+    """Adds a row to the scorecard of a practice's ICB."""
+    path = settings.tables / AS_OF.isoformat() / "data_quality" / f"{PRACTICES[practice]}.parquet"
+    rows = pl.read_parquet(path)
+    pl.concat([rows, pl.DataFrame([quality_row(practice, verdict, measure)], schema=rows.schema)]).write_parquet(path)
+
+
+def test_a_stopped_practice_is_left_out_of_every_file_and_the_release_says_so(fresh: Settings) -> None:
+    spoil_quality(fresh, "A81001", "stop", "list_size_difference")
+    release = write_release(fresh, AS_OF)
+    assert verify_release(release) == []
+    assert {folder.name for folder in (release / "practices").iterdir()} == set(PRACTICES) - {"A81001"}
+    for name in RELEASED:
+        codes = pl.read_parquet(release / "icb" / "QWO" / f"{name}.parquet")["practice_code"].drop_nulls()
+        assert set(codes) <= {"A81002"}, name
+    manifest = json.loads((release / "manifest.json").read_text("utf-8"))
+    said = manifest["practices_with_a_warning"]["A81001"]
+    assert said == {"verdict": "stop", "past": "list_size_difference", "data_as_of": "2026-11-08"}
+    assert manifest["left_out"]["practice_stopped_for_data_quality"] > 0
+    page = (release / "icb" / "QWO" / "quality.html").read_text("utf-8")
+    assert "A81001" in page
+    assert "left out of this week" in page
+
+
+def test_a_list_of_a_practice_that_should_be_left_out_is_found(fresh: Settings) -> None:
+    release = write_release(fresh, AS_OF)
+    manifest = json.loads((release / "manifest.json").read_text("utf-8"))
+    manifest["practices_with_a_warning"] = {"A81001": {"verdict": "stop"}}
+    (release / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert "practices/A81001 is there" in " ".join(verify_release(release))
+
+
+def test_a_held_practice_keeps_its_list_with_its_date_on_every_row(fresh: Settings, workspace: Settings) -> None:
+    spoil_quality(fresh, "A81001", "hold", "days_waiting")
+    release = write_release(fresh, AS_OF)
+    rows = pl.read_csv(release / "practices" / "A81001" / "target_list.csv", infer_schema=False)
+    assert set(rows["Records known up to"]) == {"2026-11-08"}
+    assert numbers_of(release, "A81001") == numbers_of(workspace.releases / "latest", "A81001")
+    book = openpyxl.load_workbook(release / "practices" / "A81001" / "target_list.xlsx")
+    cover = [cell.value for row in book["About this list"].iter_rows() for cell in row if cell.value]
+    assert any("waits for a check" in str(text) for text in cover)
+    assert "8 November 2026" in cover
+
+
 def test_an_answer_of_seven_days_ago_is_fresh(fresh: Settings) -> None:
     change_answer(fresh, days=7)
     assert verify_release(write_release(fresh, AS_OF)) == []
@@ -448,7 +500,7 @@ def test_nhs_numbers_are_text_in_three_parts(workspace: Settings) -> None:
 def test_the_list_is_frozen_filtered_and_prints_on_a4_landscape(workspace: Settings) -> None:
     sheet = list_sheet(page_of(workspace))
     assert sheet.freeze_panes == "C2"
-    assert sheet.auto_filter.ref == f"A1:K{sheet.max_row}"
+    assert sheet.auto_filter.ref == f"A1:L{sheet.max_row}"
     assert (sheet.page_setup.paperSize, sheet.page_setup.orientation) == (9, "landscape")
     assert (sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (None, 0)
     assert sheet.print_title_rows == "$1:$1"

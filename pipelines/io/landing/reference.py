@@ -7,12 +7,12 @@ import pandera.polars as pa
 import polars as pl
 
 from data_contracts.tables import staging as contracts
-from data_contracts.tables.history import Lsoas, Practices
+from data_contracts.tables.history import ListSizes, Lsoas, Practices
 from pipelines.io.landing.conversion import compact_date_of, whole_of, word_of
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
-from pipelines.io.landing.places import POSTCODES, Places
+from pipelines.io.landing.places import LIST_SIZES, POSTCODES, Places
 from pipelines.io.landing.protocol import Bench, Landing, Stage
 from pipelines.io.landing.quarantine import QUARANTINE, quarantine_path
 from pipelines.io.landing.reading import FileCount, TextTable, read_text
@@ -90,7 +90,9 @@ def _decide(table: str, text: TextTable) -> Decided:
     columns = load_feed("reference").tables[table].names
     gathered = gather([text], pending=pl.DataFrame(schema=QUARANTINE), columns=columns)
     convert, contract = STEPS[table]
-    rows = convert(gathered.rows).with_columns(is_deleted=False, is_blank=False)
+    rows = convert(gathered.rows).with_columns(is_deleted=False)
+    if "is_blank" not in rows.columns:
+        rows = rows.with_columns(is_blank=False)
     return decide(rows, gathered, contract=contract, columns=columns)
 
 
@@ -140,6 +142,21 @@ def _postcodes(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(squeezed, *_texts("lsoa_code")).with_columns(_key("postcode"))
 
 
+def _list_sizes(rows: pl.DataFrame) -> pl.DataFrame:
+    """The row of each practice for all sexes and ages; the rows for one sex are blank."""
+    everyone = load_feed("reference").words["everyone"]
+    is_whole = (pl.col("text_sex") == everyone) & (pl.col("text_age") == everyone)
+    typed = rows.with_columns(
+        *_texts("practice_code"),
+        registered_people=whole_of("registered_people"),
+        counted_date=pl.col("text_counted_date").str.to_titlecase().str.to_date("%d%b%Y", strict=False),
+        is_blank=~is_whole.fill_null(False),
+    )
+    return typed.with_columns(
+        record_id=pl.when("is_blank").then(-pl.col("line").cast(pl.Int64)).otherwise(_key("practice_code"))
+    )
+
+
 STEPS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], type[pa.DataFrameModel]]] = {
     "epraccur": (_practices, contracts.StagedPractices),
     "epcncorepartnerdetails": (_partners, contracts.StagedPartners),
@@ -148,6 +165,7 @@ STEPS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], type[pa.DataFrame
     "lsoa11_lsoa21": (_successors, contracts.StagedSuccessors),
     "postcodes": (_postcodes, contracts.StagedPostcodes),
     "nhs_postcodes": (_postcodes, contracts.StagedPostcodes),
+    "gp-reg-pat-prac-all": (_list_sizes, contracts.StagedListSizes),
 }
 
 
@@ -171,8 +189,13 @@ def _places(good: dict[str, pl.DataFrame], held: Places) -> Places:
     if directories:
         postcodes = pl.concat(directories).unique("postcode", keep="first", maintain_order=True)
         places = replace(places, postcodes=postcodes.sort("postcode"))
+    if "gp-reg-pat-prac-all" in good:
+        places = replace(
+            places, list_sizes=good["gp-reg-pat-prac-all"].select(list(LIST_SIZES)).sort("practice_code")
+        )
     Practices.validate(places.practices)
     Lsoas.validate(places.lsoas)
+    ListSizes.validate(places.list_sizes)
     return places
 
 

@@ -51,14 +51,13 @@ class Store:
 
     def read_places(self) -> Places:
         """Practices, areas and postcodes as held."""
-        practices, lsoas = (self.read(self.settings.history / f"{name}.parquet", _schema(name)) for name in REFERENCE)
-        postcodes = self.read(self.state_path("postcodes"), POSTCODES)
-        return Places(practices=practices, lsoas=lsoas, postcodes=postcodes)
+        held = {name: self.read(self.settings.history / f"{name}.parquet", _schema(name)) for name in REFERENCE}
+        return Places(**held, postcodes=self.read(self.state_path("postcodes"), POSTCODES))
 
     def write_places(self, places: Places) -> None:
         """Writes practices, areas and postcodes aside."""
-        self.write(places.practices, self.settings.history / "practices.parquet")
-        self.write(places.lsoas, self.settings.history / "lsoas.parquet")
+        for name in REFERENCE:
+            self.write(getattr(places, name), self.settings.history / f"{name}.parquet")
         self.write(places.postcodes, self.state_path("postcodes"))
 
 

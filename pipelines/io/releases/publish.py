@@ -24,6 +24,7 @@ from pipelines.io.releases.gate import (
 )
 from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_dictionary, describe_file, write_manifest
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, code_version
+from pipelines.io.releases.quality import QualityWeek, write_quality
 from pipelines.io.releases.summary import IcbWeek, write_summary
 from pipelines.io.releases.workbook import PracticeList, printable_rows, write_csv, write_workbook
 from pipelines.io.target_lists import read_slots
@@ -39,6 +40,7 @@ from pipelines.steps.disclosure import (
     smallest_group,
 )
 from pipelines.steps.lists import share_places
+from pipelines.steps.quality import publishable, stand, stopped
 
 TABLES = [
     "people",
@@ -49,6 +51,7 @@ TABLES = [
     "lifestyle_flags",
     "risk_scores",
 ]
+WAITING = "A later delivery of these records waits for a check, so this list rests on what was known before it."
 COUNTED = ["people", "target_lists", "complex_care", "non_responders", "lifestyle_risk"]
 
 
@@ -82,6 +85,10 @@ class _Icb:
     practices: pl.DataFrame
     entered: pl.DataFrame
     """One row per practice: practice_code, data_until."""
+    scorecard: pl.DataFrame
+    """The week's data_quality."""
+    standing: pl.DataFrame
+    """One row per practice: how its data stand, what stand returns."""
 
 
 class _Writer:
@@ -96,7 +103,13 @@ class _Writer:
         self.until: dict[str, str | None] = {}
         self.models: set[str] = set()
         self.approvals: dict[str, str] = {}
-        self.left_out = {"type_1_opt_out": 0, "national_opt_out": 0, "not_registered_at_the_practice_now": 0}
+        self.standing: dict[str, dict[str, str | None]] = {}
+        self.left_out = {
+            "practice_stopped_for_data_quality": 0,
+            "type_1_opt_out": 0,
+            "national_opt_out": 0,
+            "not_registered_at_the_practice_now": 0,
+        }
 
     def write(self) -> Path:
         """Writes all files, the manifest last, and returns the manifest's path."""
@@ -129,14 +142,30 @@ class _Writer:
     def _read(self, code: str, answer: pl.DataFrame | None, dissent: pl.DataFrame) -> _Icb:
         self.approvals[code] = check_approval(self.settings, icb=code, as_of=self.as_of)
         tables = {name: self._table(name, code) for name in TABLES}
-        people = registered_now(self.settings, tables["people"])
+        scorecard = self._table("data_quality", code)
+        standing = stand(scorecard.lazy())
+        here = registered_now(self.settings, tables["people"])
+        people = here.join(stopped(standing), on="practice_code", how="anti")
         allowed = decide_allowed(people, answer, dissent=dissent, icb=code, options=self.options)
         practices = pl.read_parquet(self.settings.history / "practices.parquet").filter(pl.col("icb_code") == code)
         self.models |= set(tables["risk_scores"]["model_version"].drop_nulls().unique())
-        self.left_out["not_registered_at_the_practice_now"] += tables["people"].height - people.height
+        self.left_out["not_registered_at_the_practice_now"] += tables["people"].height - here.height
+        self.left_out["practice_stopped_for_data_quality"] += here.height - people.height
         self.left_out["type_1_opt_out"] += people.height - allowed.practice_lists.height
         self.left_out["national_opt_out"] += allowed.practice_lists.height - allowed.icb_files.height
-        return _Icb(code, tables, allowed, practices, read_entered(self.settings, code, as_of=self.as_of))
+        self._note_standing(standing)
+        entered = read_entered(self.settings, code, as_of=self.as_of)
+        return _Icb(code, tables, allowed, practices, entered, scorecard, standing)
+
+    def _note_standing(self, standing: pl.DataFrame) -> None:
+        """Keeps for the manifest what is not as it should be, practice by practice."""
+        for row in standing.filter(pl.col("verdict") != "ok").to_dicts():
+            day = row["data_as_of"]
+            self.standing[row["practice_code"]] = {
+                "verdict": row["verdict"],
+                "past": row["past"],
+                "data_as_of": day.isoformat() if day else None,
+            }
 
     def _write_icb(self, icb: _Icb, *, key: bytes) -> None:
         folder = self.root / "icb" / icb.code
@@ -188,6 +217,15 @@ class _Writer:
         )
         write_summary(week, folder / "summary.html", rules=self.rules)
         self._add(folder / "summary.html", rows=None)
+        self._write_quality(icb, folder, week.icb_name)
+
+    def _write_quality(self, icb: _Icb, folder: Path, icb_name: str) -> None:
+        scorecard = publishable(icb.scorecard)
+        (folder / "quality.csv").write_bytes(scorecard.write_csv().encode("utf-8"))
+        self._add(folder / "quality.csv", rows=scorecard.height)
+        names = dict(icb.practices.select("practice_code", "practice_name").iter_rows())
+        write_quality(QualityWeek(icb_name, self.as_of, scorecard, names), folder / "quality.html")
+        self._add(folder / "quality.html", rows=None)
 
     def _write_practices(self, icb: _Icb) -> None:
         allowed = icb.tables["target_lists"].join(icb.allowed.practice_lists, on="person_id", how="semi")
@@ -206,11 +244,14 @@ class _Writer:
         here = pl.col("practice_code") == practice
         names = icb.practices.filter(here)["practice_name"]
         until = icb.entered.filter(here)["data_until"]
+        standing = icb.standing.filter(here)
         return PracticeList(
             practice_code=practice,
             practice_name=names[0] if len(names) else "Practice",
             as_of=self.as_of,
             data_until=until[0] if len(until) else None,
+            data_as_of=standing["data_as_of"][0] if standing.height else None,
+            notices=(WAITING,) if "days_waiting" in str(standing["past"].first()).split("|") else (),
             registered=icb.tables["people"].filter(here).height,
             places=int(places.filter(here)["places"].sum()),
             states_capacity=self.slots is not None and practice in self.slots["practice_code"],
@@ -241,6 +282,7 @@ class _Writer:
             data_until=self.until,
             smallest_group=self.groups,
             left_out=dict(rounded),
+            practices_with_a_warning=self.standing,
         )
 
 

@@ -18,6 +18,7 @@ from pipelines.steps.aggregates import NOT_KNOWN, TOTAL, CohortTables
 from pipelines.steps.disclosure import round_count, safe_counts, safe_rates
 
 PAGE = files("pipelines.io.releases")
+PAGES = {"summary.jinja", "quality.jinja"}
 BLUE, GREY = "#005EB8", "#AEB7BD"
 HIDDEN = "7 or fewer"
 _FONT = "Arial, Liberation Sans, sans-serif"
@@ -51,13 +52,13 @@ class IcbWeek:
 def write_summary(week: IcbWeek, path: Path, *, rules: Actions) -> None:
     """Writes the page."""
     page = (
-        _environment()
+        environment()
         .get_template("summary.jinja")
         .render(
             week=week,
             as_of=long_date(week.as_of),
             data_until=long_date(week.data_until) if week.data_until else "not known",
-            style=(PAGE / "summary.css").read_text("utf-8"),
+            style=style(),
             headline=headline(week),
             charts=_charts(week, rules=rules),
             practices=_practice_rows(week),
@@ -203,15 +204,25 @@ def _bars(frame: pl.DataFrame, title: str, unit: str) -> Chart | None:
     )
     figures = base.mark_text(align="left", dx=4, fontSize=13).encode(text=alt.Text("value:Q", format=figure))
     drawn = (base.mark_bar(color=BLUE) + figures).properties(width=640, height=alt.Step(28))
-    spec = drawn.configure(font=_FONT).configure_view(stroke=None).configure_axis(**_AXIS)
     says = "; ".join(f"{row['label']}: {row['value']:,}" for row in rows)
-    return Chart(title=title, says=f"{title}, {unit}. {says}.", svg=vl_convert.vegalite_to_svg(spec.to_dict()))
+    return Chart(title=title, says=f"{title}, {unit}. {says}.", svg=draw(drawn))
+
+
+def style() -> str:
+    """The pages' style sheet."""
+    return (PAGE / "summary.css").read_text("utf-8")
+
+
+def draw(chart: alt.Chart | alt.LayerChart) -> str:
+    """A chart as SVG, in the pages' type and without a frame."""
+    spec = chart.configure(font=_FONT).configure_view(stroke=None).configure_axis(**_AXIS)
+    return str(vl_convert.vegalite_to_svg(spec.to_dict()))
 
 
 @cache
-def _environment() -> Environment:
-    """Templates: our page, and the NHS.UK frontend's components, which tolerate undefined parameters."""
-    own = FunctionLoader(lambda name: (PAGE / name).read_text("utf-8") if name == "summary.jinja" else None)
+def environment() -> Environment:
+    """Templates: our pages, and the NHS.UK frontend's components, which tolerate undefined parameters."""
+    own = FunctionLoader(lambda name: (PAGE / name).read_text("utf-8") if name in PAGES else None)
     nhsuk = PackageLoader("nhsuk_frontend_jinja")
     return Environment(
         loader=ChoiceLoader([own, nhsuk]),

@@ -23,6 +23,8 @@ ALWAYS_THERE = {
     "tables.csv",
     "data_dictionary.csv",
     "summary.html",
+    "quality.csv",
+    "quality.html",
 }
 EXPECTED = {
     "complex_care": "pseudonym practice_code age_band sex deprivation_fifth rank ranked_by score "
@@ -55,7 +57,7 @@ def verify_release(path: Path) -> list[str]:
         found += [f"icb/{folder.name}: {problem}" for problem in _icb(folder)]
     for folder in sorted((path / "practices").iterdir()) if (path / "practices").is_dir() else []:
         found += [f"practices/{folder.name}: {problem}" for problem in _practice(folder, manifest)]
-    return found + _shared_people(path)
+    return [*found, *_stopped(path, manifest), *_shared_people(path)]
 
 
 def _files(root: Path, manifest: dict[str, Any]) -> Iterator[str]:
@@ -108,8 +110,9 @@ def _icb(folder: Path) -> Iterator[str]:
                 yield from (f"{name}.parquet {problem}" for problem in _cohort(table))
     if (folder / "tables.csv").is_file():
         yield from _counts(_csv_rows(folder / "tables.csv"))
-    if (folder / "summary.html").is_file():
-        yield from _page((folder / "summary.html").read_text("utf-8"))
+    for page in ("summary.html", "quality.html"):
+        if (folder / page).is_file():
+            yield from _page(page, (folder / page).read_text("utf-8"))
 
 
 def _cohort(table: pa.Table) -> Iterator[str]:
@@ -177,17 +180,16 @@ def _counts(rows: list[list[str]]) -> Iterator[str]:
         yield f"tables.csv holds {wrong} totals that are not the sum of the parts shown"
 
 
-def _page(page: str) -> Iterator[str]:
-    """Problems of a summary page: identifiers, addresses outside it, counts that were not rounded."""
+def _page(name: str, page: str) -> Iterator[str]:
+    """Problems of a page: identifiers, addresses outside it, counts that were not rounded."""
     text = re.sub(r"<style>.*?</style>|<svg.*?</svg>|<[^>]+>", " ", page, flags=re.DOTALL)
     for what, count in identifier_like([text]).items():
-        yield f"summary.html holds {count} passage that looks like {what}"
+        yield f"{name} holds {count} passage that looks like {what}"
     if re.search(r"""(?:src|href)=["'](?:https?:)?//""", page) or "<script" in page:
-        yield "summary.html loads something from elsewhere or runs a script"
-    counts = re.findall(r"""class="(?:figure|count|[^"]*cell--numeric[^"]*)"[^>]*>\s*([\d,]+)\+?\s*<""", page)
-    exact = [count for count in counts if (value := int(count.replace(",", ""))) % 5 or 0 < value < 10]
+        yield f"{name} loads something from elsewhere or runs a script"
+    exact = [count for count in COUNT.findall(page) if (value := int(count.replace(",", ""))) % 5 or 0 < value < 10]
     if exact:
-        yield f"summary.html shows {len(exact)} counts that are not rounded to 5 or are below 10"
+        yield f"{name} shows {len(exact)} counts that are not rounded to 5 or are below 10"
 
 
 def _practice(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
@@ -214,6 +216,13 @@ def _practice(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
         yield "target_list.csv is of another date"
     if [row[place] for row in rows] != [row[1] for row in workbook_rows(book)[1:]]:
         yield "target_list.xlsx and target_list.csv list different people"
+
+
+def _stopped(root: Path, manifest: dict[str, Any]) -> Iterator[str]:
+    """Lists of practices that the manifest says are left out."""
+    for practice, standing in sorted(manifest.get("practices_with_a_warning", {}).items()):
+        if standing["verdict"] == "stop" and (root / "practices" / practice).exists():
+            yield f"practices/{practice} is there, although the manifest says that the practice is left out"
 
 
 def _shared_people(root: Path) -> list[str]:

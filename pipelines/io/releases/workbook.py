@@ -18,6 +18,7 @@ RISKY_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0
 BLUE = "#005EB8"
 PALE = "#E8EDEE"
 SPARE_ROWS = 15
+WARNINGS = {"Not for", "Mind"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ COLUMNS = [
     Column("Decision", None, 14),
     Column("Decided on", None, 10),
     Column("Note", None, 16),
+    Column("Records known up to", "data_as_of", 12),
 ]
 
 
@@ -52,6 +54,10 @@ class PracticeList:
     practice_name: str
     as_of: dt.date
     data_until: dt.date | None
+    data_as_of: dt.date | None
+    """Day of the last delivery that was loaded."""
+    notices: tuple[str, ...]
+    """What the practice should know of the state of its records, a sentence each."""
     registered: int
     places: int
     states_capacity: bool
@@ -79,6 +85,7 @@ def printable_rows(rows: pl.DataFrame, *, rules: Actions) -> pl.DataFrame:
         pl.col("reasons").str.split("|").list.eval(pl.lit("• ") + pl.element()).list.join("\n").alias("reasons"),
         "suggested_action",
         "change",
+        data_as_of=pl.col("data_as_of").dt.to_string("iso").fill_null("not known"),
     )
 
 
@@ -155,7 +162,7 @@ def _write_cover(page: Worksheet, sheet: PracticeList, look: _Look, *, rules: Ac
     page.set_row(0, 30)
     for row, (label, text) in enumerate(_cover_lines(sheet, rules=rules), start=2):
         page.write_string(row, 0, label, look.label)
-        page.write_string(row, 1, text, look.warning if label == "Not for" else look.text)
+        page.write_string(row, 1, text, look.warning if label in WARNINGS else look.text)
         page.set_row(row, _height(text, 78))
     _paper(page, sheet, landscape=False)
 
@@ -174,7 +181,9 @@ def _cover_lines(sheet: PracticeList, *, rules: Actions) -> list[tuple[str, str]
     return [
         ("Practice", f"{sheet.practice_name} ({sheet.practice_code})"),
         ("As of", f"{long_date(sheet.as_of)}: nothing recorded on or after this day is used"),
+        ("Records known up to", long_date(sheet.data_as_of) if sheet.data_as_of else "not known"),
         ("Records entered up to", until),
+        *[("Mind", notice) for notice in sheet.notices],
         ("People", counts),
         ("Places", sizes),
         ("What it is for", rules.intended_use),
