@@ -3,7 +3,9 @@
 -- parameters: as_of_date, icb_code
 -- grain: one row per practice, feed and measure
 with own_practices as (
-    select practices.practice_code
+    select
+        practices.practice_code,
+        practices.status
     from practices
     where practices.icb_code = $icb_code
 ),
@@ -220,7 +222,10 @@ expected as (
     union
     select registrations.practice_code from registrations
     union
-    select list_sizes.practice_code from list_sizes
+    select list_sizes.practice_code
+    from list_sizes
+    inner join own_practices on list_sizes.practice_code = own_practices.practice_code
+    where own_practices.status <> 'closed'
 ),
 
 facts as (

@@ -9,10 +9,16 @@ import pytest
 from data_contracts.registry import CONTRACTS
 from tests.lib.tables import PRACTICE, answer, table
 
-PRACTICES = f"practice_code | practice_name | icb_code\n{PRACTICE} | A | QE1\nA81002 | B | QE1\nB81001 | C | QRL"
+PRACTICES = f"""
+    practice_code | practice_name | icb_code | status
+    {PRACTICE}    | A             | QE1      | active
+    A81002        | B             | QE1      | active
+    A81003        | B             | QE1      | closed
+    B81001        | C             | QRL      | active
+"""
 
 
-TWO = "practice_code | practice_name | icb_code\nP00 | A | QE1\nP01 | A | QE1"
+TWO = "practice_code | practice_name | icb_code | status\nP00 | A | QE1 | active\nP01 | A | QE1 | active"
 
 
 def ledger(*rows: dict[str, Any]) -> pl.DataFrame:
@@ -46,7 +52,9 @@ def list_sizes(size: int, practice: str = PRACTICE) -> str:
 def of_practices(measure: str, verdicts: list[str], **given: str | pl.DataFrame) -> None:
     """Asserts the verdicts of one measure at practices P00, P01, ..., made in one go."""
     codes = [f"P{number:02d}" for number in range(len(verdicts))]
-    practices = "\n".join(["practice_code | practice_name | icb_code", *(f"{code} | A | QE1" for code in codes)])
+    practices = "\n".join(
+        ["practice_code | practice_name | icb_code | status", *(f"{code} | A | QE1 | active" for code in codes)]
+    )
     rows = answer("data_quality", practices=practices, **given).filter(pl.col("measure") == measure)
     assert dict(rows.select("practice_code", "verdict").iter_rows()) == dict(zip(codes, verdicts, strict=True))
 
@@ -100,6 +108,10 @@ def test_only_current_regular_registrations_of_the_living_count() -> None:
 
 def test_a_practice_that_should_have_data_and_has_none_is_stopped() -> None:
     assert found("list_size_difference", "A81002", list_sizes=list_sizes(4000, "A81002")) == (1.0, "stop")
+
+
+def test_a_closed_practice_is_not_waited_for() -> None:
+    assert found("list_size_difference", "A81003", list_sizes=list_sizes(4000, "A81003")) is None
 
 
 def test_practices_of_other_icbs_are_left_to_them() -> None:
