@@ -102,7 +102,8 @@ def _present(content: bytes, starts: dict[bytes, list[bytes]]) -> Iterator[bytes
     wanted = np.array([int.from_bytes(start, "little") for start in starts], dtype=np.uint32)
     for at in np.flatnonzero(np.isin(grams, wanted)).tolist():
         for form in starts[content[at : at + _START]]:
-            if content.startswith(form, at) and not (form.isdigit() and _is_pseudonym(content, at, len(form))):
+            is_chance = len(form) < _LONG and form.isdigit() and _is_pseudonym(content, at, len(form))
+            if not is_chance and content.startswith(form, at):
                 yield form
 
 
