@@ -57,7 +57,8 @@ def synth(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="emis, hospital, reference, opt_out or history; may be repeated. Default: all but history."
+            help="emis, hospital (HES), sus, reference, opt_out or history; may be repeated. "
+            "Default: all but sus and history."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The workspace to write to.")] = Path("workspace"),

@@ -15,10 +15,10 @@ from data_contracts.tables.history import (
     Contract,
 )
 
-WITHHELD = ("dummy_patient", "spine_sensitive", "confidential")
+WITHHELD = ("dummy_patient", "spine_sensitive", "confidential", "identity_withheld")
 """Reasons why a row is kept out for good: its raw text is not kept, and what was loaded before goes."""
 
-RETRIED = ("code_not_known", "code_not_mapped", "person_not_held")
+RETRIED = ("code_not_known", "code_not_mapped", "person_not_held", "stay_not_held")
 """Reasons that may go when a code, a patient or a roster arrives: rows with no other reason are tried again."""
 
 ODS_CODE = r"^[A-Z0-9]{3,8}$"
@@ -139,7 +139,8 @@ class StagedHospitalRow(Contract):
     """One row per hospital record with a person on a roster."""
 
     record_key: str = pa.Field(description="The supplier's record key", metadata={"missing": "key_missing"})
-    is_valid_nhs_number: bool = _must_be(True, "nhs_number_not_valid")
+    has_person_key: bool = _must_be(True, "nhs_number_not_valid")
+    is_identity_withheld: bool = _must_be(False, "identity_withheld")
     person_state: str = pa.Field(description="held, or null", metadata={"missing": "person_not_held"})
     start_date: dt.date = pa.Field(
         ge=HOSPITAL_DATE_FLOOR,
@@ -148,13 +149,16 @@ class StagedHospitalRow(Contract):
         metadata={"missing": "date_missing", "reason": "date_too_early"},
     )
     has_readable_dates: bool = _must_be(True, "date_not_readable")
+    version: pl.Int64 = pa.Field(
+        description="Import number, or day of the extract", metadata={"missing": "number_not_readable"}
+    )
     extract_date: dt.date = pa.Field(description="Day the extract was made")
 
     date_after_extract = _no_later("date_after_extract", "start_date", "extract_date")
 
 
-class StagedEpisodes(StagedHospitalRow):
-    """One row per episode of admitted care."""
+class StagedAdmissions(StagedHospitalRow):
+    """One row per episode or whole stay of admitted care."""
 
     discharged_date: dt.date = pa.Field(nullable=True, description="Discharge; null while in hospital")
     admission_method: str = pa.Field(description="Admission method", metadata={"missing": "admission_method_missing"})
@@ -165,6 +169,42 @@ class StagedEpisodes(StagedHospitalRow):
 
 class StagedAttendances(StagedHospitalRow):
     """One row per attendance at an emergency department."""
+
+
+class StagedStayPart(Contract):
+    """One row per episode of a stay that comes in several tables."""
+
+    record_id: pl.Int64 = pa.Field(
+        description="Keyed pseudonym of stay, episode and position", metadata={"missing": "key_missing"}
+    )
+    stay_state: str = pa.Field(description="held, or null", metadata={"missing": "stay_not_held"})
+    version: pl.Int64 = pa.Field(description="Import number", metadata={"missing": "number_not_readable"})
+
+
+class StagedStayCodes(StagedStayPart):
+    """One row per diagnosis or procedure of a stay that comes in several tables."""
+
+    position: pl.Int64 = pa.Field(description="Place in the episode", metadata={"missing": "number_not_readable"})
+    code: str = pa.Field(description="ICD-10 or OPCS-4 code", metadata={"missing": "code_missing"})
+
+
+class StagedDeletions(Contract):
+    """One row per entry of an insert and delete log."""
+
+    record_id: pl.Int64 = pa.Field(
+        description="Keyed pseudonym of the record key", metadata={"missing": "key_missing"}
+    )
+    version: pl.Int64 = pa.Field(description="Last import deleted", metadata={"missing": "number_not_readable"})
+    has_readable_flags: bool = _must_be(True, "flag_not_readable")
+
+
+class StagedPseudonyms(Contract):
+    """One row per pseudonym of the hospital feed whose NHS number is known."""
+
+    record_id: pl.Int64 = pa.Field(description="Keyed hash of the pseudonym", metadata={"missing": "key_missing"})
+    person_id: pl.Int64 = pa.Field(
+        description="Keyed pseudonym of the NHS number", metadata={"missing": "nhs_number_not_valid"}
+    )
 
 
 class StagedCodes(Contract):

@@ -15,10 +15,11 @@ from pipelines.synthetic.hospital import admitted_episodes, attendances, write_p
 from pipelines.synthetic.places import Plan, plan
 from pipelines.synthetic.population import Population, make_population
 from pipelines.synthetic.reference import list_sizes, not_opted_out, write_list_sizes, write_reference, write_reply
+from pipelines.synthetic.sus import sus_tables, write_sus
 from pipelines.synthetic.truth import truth_frame
 from pipelines.synthetic.world import load_world
 
-Format = Literal["emis", "hospital", "reference", "opt_out", "history"]
+Format = Literal["emis", "hospital", "sus", "reference", "opt_out", "history"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -52,8 +53,8 @@ def write_extracts(
 ) -> Plan:
     """The plan of the population that was made, after writing it under ``out``.
 
-    ``formats``: emis, hospital, reference, opt_out go to ``out/landing``; history to ``out/history``; the true
-    risks to ``out/truth/<icb>.parquet``, by NHS number, or by person_id where only history is asked for.
+    ``formats``: emis, hospital (HES), sus, reference, opt_out go to ``out/landing``; history to ``out/history``; the
+    true risks to ``out/truth/<icb>.parquet``, by NHS number, or by person_id where only history is asked for.
 
     Raises:
         ValueError: an unknown format, or more people than there are places or numbers for.
@@ -86,16 +87,25 @@ def _write_chunk(population: Population, output: _Output, files: HistoryFiles) -
             files.add(name, table)
     if "emis" in output.formats:
         write_emis(population, output.landing / "emis")
-    if "hospital" in output.formats:
-        stamp = f"{output.plan.anchor:%Y%m%d}"
-        folder = output.landing / "hospital"
-        write_pipes(admitted_episodes(population), folder / f"HES_APC_{stamp}.txt", is_first=output.is_first)
-        write_pipes(attendances(population), folder / f"HES_AE_{stamp}.txt", is_first=output.is_first)
+    if output.formats & {"hospital", "sus"}:
+        _write_hospital(population, output)
     if "opt_out" in output.formats:
         output.replies.append(not_opted_out(population))
     if output.formats & {"history", "reference"}:
         output.sizes.append(list_sizes(population))
     output.is_first = False
+
+
+def _write_hospital(population: Population, output: _Output) -> None:
+    """One chunk's stays and attendances, as HES, as Unified SUS, or as both."""
+    stamp = f"{output.plan.anchor:%Y%m%d}"
+    folder = output.landing / "hospital"
+    episodes, visits = admitted_episodes(population), attendances(population)
+    if "hospital" in output.formats:
+        write_pipes(episodes, folder / f"HES_APC_{stamp}.txt", is_first=output.is_first)
+        write_pipes(visits, folder / f"HES_AE_{stamp}.txt", is_first=output.is_first)
+    if "sus" in output.formats:
+        write_sus(sus_tables(episodes, visits), folder, stamp, is_first=output.is_first)
 
 
 def _write_whole(output: _Output) -> None:

@@ -8,15 +8,25 @@ from pipelines.definitions import defs
 from pipelines.defs.headless import run_job
 from pipelines.io.identity import make_key
 from pipelines.settings import Settings
-from pipelines.synthetic.write import write_extracts
+from pipelines.synthetic.write import Format, write_extracts
 
 AS_OF = dt.date(2026, 11, 16)
 
 
-def land(home: Path, *, people: int = 300, practices: int = 2, seed: int = 5, key: Path | None = None) -> Settings:
+EXTRACTS: tuple[Format, ...] = ("emis", "hospital", "reference", "opt_out")
+
+
+def land(
+    home: Path,
+    *,
+    people: int = 300,
+    practices: int = 2,
+    seed: int = 5,
+    key: Path | None = None,
+    formats: tuple[Format, ...] = EXTRACTS,
+) -> Settings:
     """The settings of a workspace with made-up extracts landed, and a key: its own, or a copy of another's."""
     settings = Settings(home=home)
-    formats = ["emis", "hospital", "reference", "opt_out"]
     write_extracts(people=people, practices=practices, seed=seed, as_of=AS_OF, formats=formats, out=home)
     make_key(settings.key_file)
     if key:

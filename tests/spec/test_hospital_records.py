@@ -50,7 +50,7 @@ def test_episodes_of_one_stay_are_one_spell(settings: Settings) -> None:
 
 def test_a_stay_without_a_discharge_is_open(settings: Settings) -> None:
     dates = ["", "1800-01-01", "1801-01-01"]
-    rows = [episode(1, date, DISDATE=date, EPISTAT="1", EPIKEY=f"K{date}", PROCODE=f"R{date}") for date in dates]
+    rows = [episode(1, f"K{n}", DISDATE=date, EPISTAT="1", PROCODE=f"R{n}{n}") for n, date in enumerate(dates)]
     assert [spell["discharged_date"] for spell in spells(settings, *rows)] == [None] * 3
 
 

@@ -29,7 +29,8 @@ class FileFormat(BaseModel):
 class FeedTable(BaseModel):
     """The columns that are read from one table: our name to the header's name, or to a position from 1.
 
-    A column that has been called otherwise in another version has all its names, with | between them.
+    A column that has been called otherwise in another version has all its names, with | between them. A file may have
+    several of them: the first named is read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,11 +44,17 @@ class FeedTable(BaseModel):
     header_starts_with: str | None = None
     edition: str | None = None
 
-    @property
-    def spellings(self) -> dict[str, str]:
-        """Our name by each header of a fixed column, in lower case."""
-        named = {**self.columns, **self.optional}
-        return {header.lower(): name for name, headers in named.items() for header in headers.split("|")}
+    def named(self, headers: list[str]) -> list[str | None]:
+        """Our name of each header, without regard to case or the spaces around it; None for those not read."""
+        found = [header.strip().lower() for header in headers]
+        ours = {}
+        for name, spellings in {**self.columns, **self.optional}.items():
+            spelled = [text.lower() for text in spellings.split("|")]
+            ours[next((text for text in spelled if text in found), spelled[0])] = name
+        for name, starts in self.numbered.items():
+            runs = [[text for text in found if _is_numbered(text, start.lower())] for start in starts.split("|")]
+            ours |= {text: f"{name}_{text[-2:]}" for text in next((run for run in runs if run), [])}
+        return [ours.get(text) for text in found]
 
     @property
     def names(self) -> list[str]:
@@ -67,7 +74,8 @@ class FeedContract(BaseModel):
 
     ``split_by`` says what a folder of the feed is: a practice, a drop of several practices (named by ``drop_name``,
     with groups source and moment; whole if each replaces the one before), or, if neither, that files lie in the
-    feed's folder itself.
+    feed's folder itself. ``formats`` are those of names with another ending; ``year_made`` is the month and day after
+    a financial year's end on which a file that is named by the year is taken to have been made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -85,7 +93,9 @@ class FeedContract(BaseModel):
     file_name: str
     archive: Archive | None = None
     most_records: int = 100_000_000
+    year_made: str | None = None
     format: FileFormat
+    formats: dict[str, FileFormat] = {}
     tables: dict[str, FeedTable]
     unused_tables: list[str] = Field(default_factory=list)
     words: dict[str, Any]
@@ -93,12 +103,26 @@ class FeedContract(BaseModel):
     def match(self, file_name: str) -> dict[str, str] | None:
         """The parts of a file name that meets the contract, None if it does not."""
         found = re.fullmatch(self.file_name, file_name, flags=re.ASCII)
-        return found.groupdict() if found else None
+        if found is None:
+            return None
+        named = found.groupdict()
+        if year := named.pop("year", None):
+            named["moment"] = f"{'19' if year[2:] > '80' else '20'}{year[2:]}{self.year_made}"
+        return named
+
+    def layout(self, file_name: str) -> FileFormat:
+        """How a file of this name is laid out."""
+        return self.formats.get(file_name.rpartition(".")[2].lower(), self.format)
 
     def table_named(self, text: str) -> str | None:
         """The contract's spelling of a table name, without regard to case or a plural s; None if unknown."""
         spelled = {name.lower(): name for name in [*self.tables, *self.unused_tables]}
         return spelled.get(text.lower()) or spelled.get(text.lower().removesuffix("s"))
+
+
+def _is_numbered(text: str, start: str) -> bool:
+    digits = text.removeprefix(start)
+    return text.startswith(start) and len(digits) == 2 and digits.isascii() and digits.isdigit()
 
 
 @cache

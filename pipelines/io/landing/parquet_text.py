@@ -22,7 +22,7 @@ def read_parquet_rows(
     """
     with opened_parquet(path, most_records=most_records, name=name) as opened:
         names = opened.schema_arrow.names
-        found = {table.spellings[text.lower()]: text for text in names if text.lower() in table.spellings}
+        found = {ours: text for ours, text in zip(table.named(names), names, strict=True) if ours}
         missing = sorted(header for ours, header in table.columns.items() if ours not in found)
         if missing:
             raise LandingError(expected="each required column", found=f"no {', '.join(missing)}", where=name)

@@ -80,7 +80,7 @@ def read_text(file: LandedFile, *, con: duckdb.DuckDBPyConnection, work: Path) -
             left_out = tuple(header for header in left_out if header.lower() not in known)
             count = FileCount(file, records=rows.height, blank=0, left_out=left_out)
             return TextTable(rows=rows, bad=pl.DataFrame(schema=BAD_RECORDS), count=count)
-        return _read_delimited(con, file, path, layout=contract.format, table=table)
+        return _read_delimited(con, file, path, layout=contract.layout(file.name), table=table)
 
 
 def count_unused(file: LandedFile, work: Path) -> FileCount:
@@ -97,7 +97,7 @@ def count_unused(file: LandedFile, work: Path) -> FileCount:
             with opened_parquet(path, most_records=contract.most_records, name=file.name) as opened:
                 records = int(opened.metadata.num_rows)
         else:
-            layout = contract.format
+            layout = contract.layout(file.name)
             counted = count_records(path, delimiter=layout.delimiter, quote=layout.quote)
             records = max(counted.records - layout.has_header, 0)
     return FileCount(file, records=0, blank=records, is_used=False)
@@ -109,7 +109,7 @@ def as_plain(file: LandedFile, work: Path) -> Iterator[Path]:
 
     A byte that the encoding does not know stays as it is, and makes its record a bad one.
     """
-    is_utf8 = _is_parquet(file) or load_feed(file.feed).format.encoding == "utf-8"
+    is_utf8 = _is_parquet(file) or load_feed(file.feed).layout(file.name).encoding == "utf-8"
     if is_utf8 and file.member is None:
         yield file.path
         return
@@ -168,7 +168,7 @@ def _columns(
         has_header = table.header_starts_with is not None and first[0] == table.header_starts_with
         by_position = {place: name for name, place in table.positions.items()}
         return [by_position.get(n, f"unused_{n}") for n in range(1, (table.width or 0) + 1)], (), has_header
-    names = [_our_name(header, table) for header in first]
+    names = table.named(first)
     known = [name for name in names if name]
     repeated = sorted({name for name in known if known.count(name) > 1})
     missing = sorted(header.replace("|", " or ") for name, header in table.columns.items() if name not in known)
@@ -194,16 +194,6 @@ def _first_record(file: LandedFile, path: Path, layout: FileFormat) -> list[str]
 def _shown(header: str) -> str:
     """A header that looks like a name; anything else could be data, and is not repeated."""
     return header if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ ]{0,59}", header) else "(not a name)"
-
-
-def _our_name(header: str, table: FeedTable) -> str | None:
-    spelled = table.spellings
-    text = header.strip().lower()
-    for name, start in table.numbered.items():
-        digits = text.removeprefix(start.lower())
-        if text.startswith(start.lower()) and len(digits) == 2 and digits.isascii() and digits.isdigit():
-            return f"{name}_{digits}"
-    return spelled.get(text)
 
 
 def _read_fast(
