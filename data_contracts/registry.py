@@ -29,6 +29,8 @@ WEEKLY: dict[str, type[Contract]] = {
     "people": weekly.People,
     "conditions": weekly.Conditions,
     "measurements": weekly.Measurements,
+    "registers": weekly.Registers,
+    "register_counts": weekly.RegisterCounts,
     "person_features": weekly.PersonFeatures,
     "avoidable_admissions": weekly.AvoidableAdmissions,
     "emergency_admissions": weekly.EmergencyAdmissions,

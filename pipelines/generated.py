@@ -8,6 +8,7 @@ from rich.console import Console
 
 from data_contracts.registry import HISTORY, REFERENCE, WEEKLY
 from data_contracts.tables.history import Contract
+from pipelines.definition_pages import definition_pages
 from pipelines.definitions import defs
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,7 +32,8 @@ def main(arguments: list[str]) -> int:
 
 def pages() -> dict[str, str]:
     """The text of each generated page, by its path under docs."""
-    return {"tables.md": _tables(), "assets.md": _assets()}
+    written = {"tables.md": _tables(), "assets.md": _assets()}
+    return written | {name: NOTE + text for name, text in definition_pages().items()}
 
 
 def _tables() -> str:

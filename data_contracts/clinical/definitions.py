@@ -1,4 +1,4 @@
-"""Loads the clinical definitions of this folder as tables that SQL can join, with cut-off dates for an as-of date."""
+"""Loads the clinical definitions of this folder; reference.py puts them together as the tables that SQL reads."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from data_contracts.codelists import is_valid_sctid, load_codelists
+from data_contracts.codelists import is_valid_sctid
 from data_contracts.provenance import Provenance
 
 CLINICAL = files("data_contracts.clinical")
@@ -162,9 +162,9 @@ def ethnic_groups() -> pl.DataFrame:
     return rows.select("ethnic_group", concept_id=pl.col("code").cast(pl.Int64))
 
 
-def reference_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
-    """The definitions as tables by name, with the cut-off dates that apply on one as-of date."""
-    return _timeless_tables() | {"features": _feature_table(as_of)} | programme_tables(as_of) | quality_tables(as_of)
+def dated_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
+    """The definitions whose cut-off dates depend on the as-of date, as tables by name."""
+    return {"features": _feature_table(as_of)} | programme_tables(as_of) | quality_tables(as_of)
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
@@ -228,11 +228,10 @@ def quality_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
 
 
 @cache
-def _timeless_tables() -> dict[str, pl.DataFrame]:
+def timeless_tables() -> dict[str, pl.DataFrame]:
     """The definitions that do not depend on the as-of date."""
     conditions = yaml.safe_load(read_definition("conditions.yaml"))
     return {
-        "codelists": load_codelists().select("codelist", "concept_id"),
         "ethnic_groups": ethnic_groups(),
         "ethnic_categories": read_definition_csv("ethnic_categories.csv"),
         "condition_list": pl.DataFrame(

@@ -56,6 +56,29 @@ class Measurements(Contract):
     previous_value: pl.Float64 = pa.Field(nullable=True, description="Value of the last earlier day that has one")
 
 
+class Registers(Contract):
+    """One row per person and register of registers.yaml that the person is on."""
+
+    person_id: pl.Int64 = pa.Field(description=PERSON_ID)
+    register: str = pa.Field(description="Name of the register, as in registers.yaml")
+    rule: str = pa.Field(description="The rule by which the person is on it, or the status found")
+    first_date: dt.date = pa.Field(description="Earliest entry that counts, not resolved since")
+    latest_date: dt.date = pa.Field(description="Latest entry that counts")
+
+
+class RegisterCounts(Contract):
+    """One row per practice and register: how many people are lost from the first entry to the register."""
+
+    practice_code: str = pa.Field(description="ODS code of the practice of registration")
+    register: str = pa.Field(description="Name of the register, as in registers.yaml")
+    registered: pl.Int64 = pa.Field(ge=0, description="People registered")
+    recorded: pl.Int64 = pa.Field(ge=0, description="Of them, with a diagnosis, status or measurement ever recorded")
+    unresolved: pl.Int64 = pa.Field(ge=0, description="Of those, not resolved since")
+    on_register: pl.Int64 = pa.Field(
+        ge=0, description="On the register: ages, dates, medicines and tests hold too; lithium alone can add people"
+    )
+
+
 class PersonFeatures(Contract):
     """One row per person and feature that has a value; what is absent is unknown or zero as features.yaml says."""
 

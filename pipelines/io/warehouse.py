@@ -13,7 +13,7 @@ from pandera.api.dataframe.model import DataFrameModel
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
-from data_contracts.clinical.definitions import reference_tables
+from data_contracts.clinical.reference import reference_tables
 from data_contracts.registry import CONTRACTS, DELIVERIES, HISTORY, REFERENCE, WEEKLY
 from pipelines.io.durable import write_aside
 from pipelines.io.ledger import ledger_path

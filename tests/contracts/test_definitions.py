@@ -17,20 +17,20 @@ from data_contracts.clinical.definitions import (
     programme_tables,
     read_definition,
     read_definition_csv,
-    reference_tables,
 )
+from data_contracts.clinical.reference import reference_tables
 from data_contracts.codelists import (
     CODELISTS,
     codes_of,
     is_valid_sctid,
-    load_codelists,
+    known_codelists,
 )
 from data_contracts.codelists import (
     load_provenance as codelist_files,
 )
 from tests.lib.tables import AS_OF
 
-CODELIST_NAMES = set(load_codelists()["codelist"])
+CODELIST_NAMES = known_codelists()
 
 
 def test_every_codelist_file_has_provenance() -> None:

@@ -4,7 +4,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from data_contracts.clinical.definitions import reference_tables
+from data_contracts.clinical.reference import reference_tables
 from data_contracts.registry import CONTRACTS
 from pipelines.io.queries import Query, load_queries, load_query
 from pipelines.io.warehouse import PREVIOUS

@@ -1,17 +1,15 @@
 """Turns small text tables into frames that keep a contract, and runs SQL files on them in memory."""
 
 import datetime as dt
-from contextlib import closing
 from typing import Any
 
-import duckdb
 import polars as pl
 
-from data_contracts.clinical.definitions import ethnic_groups, reference_tables
+from data_contracts.clinical.definitions import ethnic_groups
+from data_contracts.clinical.reference import reference_tables
 from data_contracts.codelists import codes_of
-from data_contracts.registry import CONTRACTS, WEEKLY
-from pipelines.io.queries import load_queries, load_query
-from pipelines.io.warehouse import add_table, empty_table
+from data_contracts.registry import CONTRACTS
+from pipelines.io import in_memory
 
 AS_OF = dt.date(2026, 11, 16)
 PRACTICE = "A81001"
@@ -50,45 +48,20 @@ def table(name: str, text: str) -> pl.DataFrame:
 
 def answer(name: str, *, as_of: dt.date = AS_OF, **given: pl.DataFrame | str) -> pl.DataFrame:
     """The rows one SQL file makes of the given tables; weekly tables are made by their SQL, others are empty."""
-    frames = {key: table(key, value) if isinstance(value, str) else value for key, value in given.items()}
-    query = load_query(name)
-    references = reference_tables(as_of)
-    with closing(duckdb.connect(":memory:")) as connection:
-        for needed in query.reads:
-            add_table(
-                connection, needed, references[needed] if needed in references else _input(needed, as_of, frames)
-            )
-        parameters = {
-            "as_of_date": as_of,
-            "icb_code": "QE1",
-            "places_in_england": 800_000,
-            "registered_in_england": 8_000_000,
-        }
-        used = {key: parameters[key] for key in query.parameters}
-        found: pl.DataFrame = connection.sql(query.sql, params=used or None).pl()
-    CONTRACTS[name].validate(found, lazy=True)
-    return found
+    return in_memory.answer(name, _frames(given), as_of=as_of, references=reference_tables(as_of))
 
 
 def weekly_tables(
     names: list[str], *, as_of: dt.date = AS_OF, **given: pl.DataFrame | str
 ) -> dict[str, pl.DataFrame]:
     """Several weekly tables by name, made once each from the given tables."""
-    frames = {key: table(key, value) if isinstance(value, str) else value for key, value in given.items()}
-    return {name: _input(name, as_of, frames) for name in names}
+    frames, references = _frames(given), reference_tables(as_of)
+    return {name: in_memory.table_of(name, frames, as_of, references) for name in names}
 
 
-def _input(name: str, as_of: dt.date, frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """A table as given, made by its own SQL, or empty."""
-    if name not in frames:
-        made = name in WEEKLY and name in load_queries()
-        inputs = (
-            {table: _input(table, as_of, frames) for table in load_query(name).reads if table in CONTRACTS}
-            if made
-            else {}
-        )
-        frames[name] = answer(name, as_of=as_of, **inputs) if made else empty_table(name)
-    return frames[name]
+def _frames(given: dict[str, pl.DataFrame | str]) -> dict[str, pl.DataFrame]:
+    """The given tables as frames."""
+    return {key: table(key, value) if isinstance(value, str) else value for key, value in given.items()}
 
 
 def _fill(name: str, row: dict[str, str | None], schema: dict[str, Any]) -> list[Any]:
