@@ -17,6 +17,8 @@ from rich.table import Table
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from models.report import Judged
 
 app = typer.Typer(
@@ -27,6 +29,9 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+
+codelists = typer.Typer(no_args_is_help=True, help="Load published codelists, and see how well they fit the data.")
+app.add_typer(codelists, name="codelists")
 
 StudyFolder = Annotated[
     Path | None,
@@ -220,6 +225,52 @@ def score(
             _fail("expected NAME with --input and --output, NAME --describe, or --list")
 
 
+@codelists.command("load")
+def load_codelists(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files or folders: PCD refset content from TRUD, or CSV lists.")
+    ],
+    released: Annotated[
+        dt.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Release date of the lists; default: the date in each file's name."),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Where they come from; not needed for TRUD's refsets.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Their licence; not needed for TRUD's refsets.")] = None,
+    reviewer: Annotated[str, typer.Option(help="Who checked them.")] = "not yet reviewed by a clinician",
+    name: Annotated[str | None, typer.Option(help="The list's name; default: the file's.")] = None,
+) -> None:
+    """Load codelists into the workspace, with their release date; the next week uses them."""
+    from pipelines.io.codelists import ListOrigin, load_files
+
+    origin = ListOrigin(released.date() if released else None, source, licence, reviewer, name)
+    with _plain_errors():
+        outcomes = load_files(Settings(), paths, origin)
+    refused = [outcome for outcome in outcomes if outcome.refused]
+    lists, codes = sum(outcome.lists for outcome in outcomes), sum(outcome.codes for outcome in outcomes)
+    out.print(f"{lists:,} lists with {codes:,} codes loaded from {len(outcomes) - len(refused):,} files")
+    if refused or not outcomes:
+        _fail(
+            *(f"refused {outcome.file}: {outcome.refused}" for outcome in refused),
+            *([] if outcomes else ["no CSV or text file found"]),
+        )
+
+
+@codelists.command("report")
+def report_codelists(
+    as_of: Annotated[dt.datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Which lists are in force.")],
+) -> None:
+    """Show codes that no list knows, lists that match nothing, and prevalence by supplier beside the published."""
+    from pipelines.io.codelist_report import report_codelists as report
+    from pipelines.io.warehouse import Warehouse
+
+    with _plain_errors():
+        found = report(Warehouse(Settings()), as_of.date())
+    _show("How much of the record the lists know", found.coverage)
+    _show("Codes that no list knows, most used first", found.unknown)
+    _show("Lists that match nothing", found.unmatched)
+    _show("Prevalence by supplier, beside the published figure for England", found.prevalence)
+
+
 @app.command()
 def explain(
     practice: Annotated[str, typer.Option(help="The practice's ODS code.")],
@@ -283,6 +334,16 @@ def diff(
     table = Table(*changes.columns)
     for row in changes.iter_rows():
         table.add_row(*("" if value is None else str(value) for value in row))
+    out.print(table)
+
+
+def _show(title: str, frame: "pl.DataFrame") -> None:
+    """Prints a frame of counts as a table."""
+    table = Table(*frame.columns, title=title, title_justify="left", box=SIMPLE)
+    for row in frame.iter_rows():
+        table.add_row(
+            *("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row)
+        )
     out.print(table)
 
 

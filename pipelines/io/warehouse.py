@@ -15,6 +15,7 @@ from pandera.errors import SchemaErrors
 
 from data_contracts.clinical.reference import reference_tables
 from data_contracts.registry import CONTRACTS, DELIVERIES, HISTORY, REFERENCE, WEEKLY
+from pipelines.io.codelists import in_force
 from pipelines.io.durable import write_aside
 from pipelines.io.ledger import ledger_path
 from pipelines.io.queries import Query, load_query
@@ -161,7 +162,7 @@ class Warehouse:
         with closing(duckdb.connect(":memory:")) as connection:
             for name, value in limits.items():
                 connection.execute(f"set {name} = ?", [value])
-            references = reference_tables(as_of)
+            references = reference_tables(as_of, codelists=in_force(self.settings, as_of))
             for table in query.reads:
                 if table in references:
                     add_table(connection, table, references[table])
