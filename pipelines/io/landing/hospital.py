@@ -41,14 +41,16 @@ def load_hospital(delivery: Delivery, bench: Bench) -> Loaded:
     for log, table in LOGS.items():
         round_.take_deletions(log, table)
     for table, (convert, contract, kind) in TABLES.items():
-        good = round_.take_records(table, convert, contract)
-        stage(good, kind, bench.work, table)
+        homes = []
+        for number, good in enumerate(round_.take_records(table, convert, contract)):
+            stage(good, kind, bench.work, f"{table}_{number}")
+            homes.append(good.select("record_id", "icb_code"))
         if table == STAYS:
-            stage_codes(round_, good, table)
+            stage_codes(round_, pl.concat(homes), table)
     return Loaded(
         outcomes=pl.concat(round_.outcomes),
-        files=tuple(text.count for texts in round_.texts.values() for text in texts),
-        pending=pl.concat(round_.held),
+        files=tuple(round_.counts),
+        pending=round_.pending,
         shared=round_.known.frames,
     )
 

@@ -1,5 +1,6 @@
 """Gathers the diagnoses and procedures of stays that come in tables of their own: one list a stay, in order."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandera.polars as pa
@@ -10,6 +11,7 @@ from pipelines.io.landing.hospital_records import CODE_LISTS, STAY_CODES
 from pipelines.io.landing.hospital_round import Round
 from pipelines.io.landing.hospital_rows import Convert, known_codes, type_diagnoses, type_parts, type_procedures
 
+ORDER = {"stay_id": pl.Int64(), "episode_key": pl.String(), "episode_order": pl.Int64()}
 CODE_TABLES: dict[str, tuple[str, Convert]] = {
     "diagnoses": ("clinical_coding.diagnosis.icd", type_diagnoses),
     "procedures": ("clinical_coding.procedure.opcs", type_procedures),
@@ -18,22 +20,25 @@ CODE_TABLES: dict[str, tuple[str, Convert]] = {
 
 def stage_codes(round_: Round, stays: pl.DataFrame, table: str) -> None:
     """Writes the code lists of stays aside, one file an ICB. ``stays`` are those just read; others may be held."""
-    homes = pl.concat([round_.delivery.shared["stays"], stays.select("record_id", "icb_code")])
+    homes = pl.concat([round_.delivery.shared["stays"], stays])
     homes = homes.unique("record_id", keep="last", maintain_order=True)
     episodes = f"{table}.episodes"
-    order = _take_parts(round_, homes, episodes, type_parts, contracts.StagedStayPart, of=table)
+    order = [pl.DataFrame(schema=ORDER)]
+    for parts in _take_parts(round_, homes, episodes, type_parts, contracts.StagedStayPart, of=table):
+        order.append(parts.select(list(ORDER)))
+    numbers = pl.concat(order).unique(["stay_id", "episode_key"], keep="last", maintain_order=True)
     lists = []
     for name, (end, convert) in CODE_TABLES.items():
         own = f"{episodes}.{end}"
-        codes = _take_parts(round_, homes, own, convert, contracts.StagedStayCodes, of=table)
-        told = _in_lists(codes, order, round_, name)
-        if own in round_.texts:
-            told = pl.concat([told, _without_any(stays, told, name)])
-        lists.append(told)
-    whole = lists[0].join(
+        told = [pl.DataFrame(schema={"record_id": pl.Int64, name: CODE_LISTS[name]})]
+        for codes in _take_parts(round_, homes, own, convert, contracts.StagedStayCodes, of=table):
+            told.append(_in_lists(codes, numbers, round_, name))
+        whole = pl.concat(told)
+        lists.append(pl.concat([whole, _without_any(stays, whole, name)]) if round_.has(own) else whole)
+    both = lists[0].join(
         lists[1], on="record_id", how="full", coalesce=True, validate="1:1", maintain_order="left_right"
     )
-    placed = whole.join(homes, on="record_id", how="inner", validate="1:1", maintain_order="left")
+    placed = both.join(homes, on="record_id", how="inner", validate="1:1", maintain_order="left")
     for (icb_code,), own_codes in placed.group_by("icb_code", maintain_order=True):
         path: Path = round_.bench.work / "codes" / f"{icb_code}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,27 +47,26 @@ def stage_codes(round_: Round, stays: pl.DataFrame, table: str) -> None:
 
 def _take_parts(
     round_: Round, homes: pl.DataFrame, table: str, convert: Convert, contract: type[pa.DataFrameModel], *, of: str
-) -> pl.DataFrame:
+) -> Iterator[pl.DataFrame]:
     """The good parts of stays that are held; parts of an older import than the stay's newest are superseded."""
-    gathered, rows = round_.read(table)
-    typed = convert(rows, round_.words)
-    stay, part = pl.col("stay_key"), pl.col("part_key")
-    typed = typed.with_columns(
-        round_.ids(typed, pl.lit(table), stay, part), round_.ids(typed, pl.lit(of), stay).alias("stay_id")
-    )
-    is_old = (pl.col("version") < pl.col("version").max().over("stay_id")).fill_null(False)
-    round_.account("superseded", typed.filter(is_old), gathered)
-    typed = typed.filter(~is_old)
-    typed = typed.with_columns(is_deleted=round_.is_deleted(typed, of, "stay_id"))
     held = homes.select(stay_id="record_id", stay_state=pl.lit("held"))
-    typed = typed.join(held, on="stay_id", how="left", validate="m:1", maintain_order="left")
-    return round_.decide(table, typed, gathered, contract).good
+    stay, part = pl.col("stay_key"), pl.col("part_key")
+    for gathered, rows in round_.read(table, key="stay_key"):
+        typed = convert(rows, round_.words)
+        typed = typed.with_columns(
+            round_.ids(typed, pl.lit(table), stay, part), round_.ids(typed, pl.lit(of), stay).alias("stay_id")
+        )
+        is_old = (pl.col("version") < pl.col("version").max().over("stay_id")).fill_null(False)
+        round_.account("superseded", typed.filter(is_old), gathered)
+        typed = typed.filter(~is_old)
+        typed = typed.with_columns(is_deleted=round_.is_deleted(typed, of, "stay_id"))
+        typed = typed.join(held, on="stay_id", how="left", validate="m:1", maintain_order="left")
+        yield round_.decide(table, typed, gathered, contract)
 
 
 def _in_lists(codes: pl.DataFrame, order: pl.DataFrame, round_: Round, name: str) -> pl.DataFrame:
     """One row a stay: its codes by episode, then by place."""
-    episodes = order.select("stay_id", "episode_key", "episode_order").unique(["stay_id", "episode_key"], keep="last")
-    placed = codes.join(episodes, on=["stay_id", "episode_key"], how="left", validate="m:1", maintain_order="left")
+    placed = codes.join(order, on=["stay_id", "episode_key"], how="left", validate="m:1", maintain_order="left")
     number = pl.coalesce("episode_order", pl.col("episode_key").cast(pl.Int64, strict=False))
     by_episode = (
         placed.with_columns(number=number)

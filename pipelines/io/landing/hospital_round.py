@@ -1,5 +1,6 @@
 """One round over the hospital tables of a delivery: every record typed, its person found, its outcome decided."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pandera.polars as pa
@@ -14,94 +15,115 @@ from pipelines.io.landing.hospital_known import Known
 from pipelines.io.landing.hospital_rows import Convert, Words
 from pipelines.io.landing.protocol import Bench, Delivery
 from pipelines.io.landing.quarantine import QUARANTINE
-from pipelines.io.landing.reading import TextTable, read_text
-from pipelines.io.landing.staging import OUTCOME, Decided, Gathered, decide, gather
+from pipelines.io.landing.reading import FileCount, TextTable, read_text
+from pipelines.io.landing.staging import OUTCOME, Gathered, decide, gather
+
+BATCH = 1_000_000
+"""About how many records are typed at a time; all versions of a record, and all parts of a stay, go together."""
 
 
 @dataclass
 class Round:
-    """The texts of a delivery, what is known so far, and what became of the records taken so far."""
+    """A delivery on its way: what is known so far, and what became of the records taken so far."""
 
     delivery: Delivery
     bench: Bench
     known: Known
-    texts: dict[str, list[TextTable]] = field(default_factory=dict)
+    counts: list[FileCount] = field(default_factory=list)
     outcomes: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=OUTCOME)])
     held: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=QUARANTINE)])
-
-    def __post_init__(self) -> None:
-        for file in self.delivery.files:
-            text = read_text(file, con=self.bench.con, work=self.bench.work)
-            self.texts.setdefault(file.table, []).append(text)
+    kept: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     @property
     def words(self) -> Words:
         """The words of the feed's contract."""
         return load_feed("hospital").words
 
+    @property
+    def pending(self) -> pl.DataFrame:
+        """All records that are held with a reason now."""
+        return pl.concat([*self.held, *self.kept.values()])
+
     def take_person_keys(self) -> None:
         """Learns which person a pseudonym stands for."""
-        gathered, rows = self.read("PERSON_KEYS")
-        typed = rows.with_columns(
-            person_ids(valid_nhs_numbers(rows["text_nhs_number"]), self.bench.key),
-            self.ids(rows, pl.lit("person"), hospital_rows.text_of("pseudonym", self.words)),
-        )
-        good = self.decide("PERSON_KEYS", typed, gathered, contracts.StagedPseudonyms).good
-        self.known.add("person_keys", good)
+        for gathered, rows in self.read("PERSON_KEYS", key="pseudonym"):
+            typed = rows.with_columns(
+                person_ids(valid_nhs_numbers(rows["text_nhs_number"]), self.bench.key),
+                self.ids(rows, pl.lit("person"), hospital_rows.text_of("pseudonym", self.words)),
+            )
+            self.known.add("person_keys", self.decide("PERSON_KEYS", typed, gathered, contracts.StagedPseudonyms))
 
     def take_deletions(self, log: str, table: str) -> None:
         """Learns which records were deleted since, up to which import."""
-        gathered, rows = self.read(log)
-        typed = hospital_rows.type_deletions(rows, self.words)
-        typed = typed.with_columns(self.ids(typed, pl.lit(table), pl.col("record_key")), table=pl.lit(table))
-        self.decide(log, typed, gathered, contracts.StagedDeletions)
-        self.known.add("deletions", typed.filter("is_deleted").drop_nulls("record_id"))
+        for gathered, rows in self.read(log, key="record_key"):
+            typed = hospital_rows.type_deletions(rows, self.words)
+            typed = typed.with_columns(self.ids(typed, pl.lit(table), pl.col("record_key")), table=pl.lit(table))
+            self.decide(log, typed, gathered, contracts.StagedDeletions)
+            self.known.add("deletions", typed.filter("is_deleted").drop_nulls("record_id"))
 
-    def take_records(self, table: str, convert: Convert, contract: type[pa.DataFrameModel]) -> pl.DataFrame:
-        """The good records of one table, with person, practice and ICB, and the day each reached us.
+    def take_records(self, table: str, convert: Convert, contract: type[pa.DataFrameModel]) -> Iterator[pl.DataFrame]:
+        """The good records of one table, batch by batch: with person, practice, ICB and the day each reached us.
 
         Raises:
             LandingError: the file would replace a year by less than was held of it.
         """
-        gathered, rows = self.read(table)
-        self._take_refresh(table, gathered, rows)
-        typed = self._with_person(convert(rows, self.words))
-        typed = typed.with_columns(
-            self.ids(typed, pl.lit(table), pl.col("record_key")),
-            table=pl.lit(table),
-            source=pl.lit(self.words["sources"][table]),
-            year=hospital_rows.activity_year(),
-        )
-        typed = typed.with_columns(is_deleted=self.is_deleted(typed, table, "record_id"))
         years = self.known["years"]
-        typed = typed.join(years, on=["table", "year"], how="left", validate="m:1", maintain_order="left")
-        typed = typed.with_columns(entered_date=hospital_rows.known_date(typed, self.words))
-        good = self.decide(table, typed, gathered, contract).good
-        self._part_from_others(typed)
-        self.known.add("years", good.with_columns(first_extract_date="extract_date"))
-        return good
+        for gathered, rows in self.read(table, key="record_key"):
+            typed = self._with_person(convert(rows, self.words))
+            typed = typed.with_columns(
+                self.ids(typed, pl.lit(table), pl.col("record_key")),
+                table=pl.lit(table),
+                source=pl.lit(self.words["sources"][table]),
+                year=hospital_rows.activity_year(),
+            )
+            typed = typed.with_columns(is_deleted=self.is_deleted(typed, table, "record_id"))
+            typed = typed.join(years, on=["table", "year"], how="left", validate="m:1", maintain_order="left")
+            typed = typed.with_columns(entered_date=hospital_rows.known_date(typed, self.words))
+            good = self.decide(table, typed, gathered, contract)
+            self._part_from_others(typed)
+            self.known.add("years", good.with_columns(first_extract_date="extract_date"))
+            yield good
 
-    def read(self, table: str) -> tuple[Gathered, pl.DataFrame]:
-        """The records of a table, held ones that are tried again included, and the day each extract was made."""
+    def has(self, table: str) -> bool:
+        """True if the delivery has a file of this table."""
+        return any(file.table == table for file in self.delivery.files)
+
+    def read(self, table: str, *, key: str) -> Iterator[tuple[Gathered, pl.DataFrame]]:
+        """The records of a table, held ones that are tried again included, in batches that no ``key`` is split by."""
         own = self.delivery.pending.filter(pl.col("table") == table)
-        read = self.texts.get(table, [])
+        files = [file for file in self.delivery.files if file.table == table]
+        read = [read_text(file, con=self.bench.con, work=self.bench.work) for file in files]
+        self.counts += [text.count for text in read]
         columns = _text_columns(table, read, own)
-        gathered = gather([_widened(text, columns) for text in read], pending=own, columns=columns)
-        files = gathered.files.select("file_no", extract_date=pl.col("moment").str.to_date("%Y%m%d"))
-        return gathered, gathered.rows.join(files, on="file_no", how="left", validate="m:1", maintain_order="left")
+        whole = gather([_widened(text, columns) for text in read], pending=own, columns=columns)
+        days = whole.files.select("file_no", extract_date=pl.col("moment").str.to_date("%Y%m%d"))
+        self._take_refresh(table, whole, days, len(files))
+        self.kept[table] = self._named(whole.kept, table)
+        batches = 1 + whole.rows.height // BATCH
+        for number in range(batches):
+            is_own = (pl.col(f"text_{key}").hash() % batches).fill_null(0) == number
+            rows = whole.rows if batches == 1 else whole.rows.filter(is_own)
+            bad = whole.bad if number == 0 else whole.bad.clear()
+            part = replace(whole, rows=rows, bad=bad, kept=self.kept[table].select(whole.kept.columns))
+            yield part, rows.join(days, on="file_no", how="left", validate="m:1", maintain_order="left")
 
     def decide(
         self, table: str, typed: pl.DataFrame, gathered: Gathered, contract: type[pa.DataFrameModel]
-    ) -> Decided:
-        """Decides each record's outcome, an older import giving way to a newer one."""
+    ) -> pl.DataFrame:
+        """Decides each record's outcome, an older import giving way to a newer one; returns the good ones."""
         flags = [pl.lit(False).alias(name) for name in ("is_deleted", "is_blank") if name not in typed.columns]
         order = [pl.col("version").alias("processing_id")] if "version" in typed.columns else []
         columns = [name.removeprefix("text_") for name in gathered.rows.columns if name.startswith("text_")]
         decided = decide(typed.with_columns(*flags, *order), gathered, contract=contract, columns=columns)
         self.outcomes.append(decided.outcomes)
+        pending, place = self._named(decided.pending, table), ["sha256", "line"]
+        self.held.append(pending.join(self.kept[table], on=place, how="anti", maintain_order="left"))
+        self.kept[table] = pending.join(self.kept[table], on=place, how="semi", maintain_order="left")
+        return decided.good
+
+    def _named(self, pending: pl.DataFrame, table: str) -> pl.DataFrame:
         names = {"feed": pl.lit("hospital"), "practice_code": pl.lit(None, pl.String), "table": pl.lit(table)}
-        self.held.append(decided.pending.with_columns(**names).select(list(QUARANTINE)))
-        return decided
+        return pending.with_columns(**names).select(list(QUARANTINE))
 
     def ids(self, rows: pl.DataFrame, *parts: pl.Expr) -> pl.Series:
         """The pseudonyms of what the parts say together; null where one of them is."""
@@ -139,16 +161,14 @@ class Round:
         is_held = pl.col("practice_code").is_not_null() | ~pl.col("has_person_key")
         return joined.with_columns(person_state=pl.when(is_held).then(pl.lit("held")))
 
-    def _take_refresh(self, table: str, gathered: Gathered, rows: pl.DataFrame) -> None:
-        """Learns that a file replaces what was held of its financial years, if it is no smaller than it should be."""
-        if "text_financial_year" not in rows.columns or table not in self.texts:
+    def _take_refresh(self, table: str, whole: Gathered, days: pl.DataFrame, files: int) -> None:
+        """Learns that files replace what was held of their financial years, unless they hold much less of them."""
+        if "text_financial_year" not in whole.rows.columns or not files:
             return
-        newest = rows.filter(pl.col("file_no") >= gathered.files.height - len(self.texts[table]))
-        years = (
-            newest.drop_nulls("text_financial_year")
-            .group_by(financial_year="text_financial_year")
-            .agg(records=pl.len().cast(pl.Int64), version=pl.col("extract_date").max().to_physical().cast(pl.Int64))
-        )
+        newest = whole.rows.filter(pl.col("file_no") >= whole.files.height - files).join(days, on="file_no")
+        version = pl.col("extract_date").max().to_physical().cast(pl.Int64)
+        by_year = newest.drop_nulls("text_financial_year").group_by(financial_year="text_financial_year")
+        years = by_year.agg(records=pl.len().cast(pl.Int64), version=version)
         years = years.with_columns(table=pl.lit(table)).sort("financial_year")
         before = self.known["refreshes"].join(years, on=["table", "financial_year"], how="inner", suffix="_now")
         before = before.filter(pl.col("version") < pl.col("version_now"))
