@@ -49,22 +49,26 @@ def told_admissions(records: pl.DataFrame, precedence: Precedence) -> pl.DataFra
 
 
 def _newest(records: pl.DataFrame) -> pl.DataFrame:
-    """One record an episode: an unfinished one gives way to the finished one, an old one to the new one."""
-    episode = ["source", *DAY, "provider_spell", "episode_order", "episode_started_date"]
-    return records.sort("is_finished", "version", "record_id", descending=[True, True, False]).unique(
-        episode, keep="first", maintain_order=True
-    )
+    """The records that count: an unfinished episode gives way to the finished one, an old one to the new one."""
+    is_whole = pl.all_horizontal(pl.col("provider_spell", "episode_order", "episode_started_date").is_null())
+    whole = pl.when(is_whole).then("record_id")
+    episode = ["source", *DAY, "provider_spell", "episode_order", "episode_started_date", "whole"]
+    placed = records.with_columns(whole=whole)
+    finished = placed.filter(pl.col("is_finished") == pl.col("is_finished").max().over(episode))
+    return finished.filter(pl.col("version") == pl.col("version").max().over(episode))
 
 
 def _number_own_stays(episodes: pl.DataFrame) -> pl.DataFrame:
-    """``own_stay``: the provider's own number; without one, the nth episode of the same order is of the nth stay."""
+    """``own_stay``: the provider's own number; without one, the nth episode of the same order is of the nth stay.
+
+    A record without number and order is a stay by itself.
+    """
     place = ["source", *DAY, "provider_spell"]
     nth = pl.struct("episode_started_date", "record_id").rank("ordinal").over([*place, "episode_order"])
     is_told = pl.col("provider_spell").is_not_null() | pl.col("episode_order").is_null()
-    number = pl.when(is_told).then(1).otherwise(nth).cast(pl.String)
-    return episodes.with_columns(
-        own_stay=pl.concat_str(pl.col("provider_spell").fill_null(""), number, separator="|")
-    )
+    number = pl.when(is_told).then(pl.col("whole").fill_null(1)).otherwise(nth).cast(pl.String)
+    own = pl.concat_str(pl.col("provider_spell").fill_null(""), number, separator="|")
+    return episodes.with_columns(own_stay=own).drop("whole")
 
 
 def _in_order(episodes: pl.DataFrame) -> pl.DataFrame:
