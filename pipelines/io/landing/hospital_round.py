@@ -127,9 +127,12 @@ class Round:
 
     def ids(self, rows: pl.DataFrame, *parts: pl.Expr) -> pl.Series:
         """The pseudonyms of what the parts say together; null where one of them is."""
-        message = rows.select(pl.concat_str(parts, separator="|")).to_series()
-        ids = record_ids(self.bench.con, message, self.bench.key)
-        return ids.set(message.is_null(), None).alias("record_id")
+        messages = rows.select(pl.concat_str(parts, separator="|").alias("message"))
+        distinct = messages.drop_nulls().unique()
+        hashed = distinct.with_columns(
+            record_ids(self.bench.con, distinct["message"], self.bench.key).alias("record_id")
+        )
+        return messages.join(hashed, on="message", how="left", validate="m:1", maintain_order="left")["record_id"]
 
     def is_deleted(self, rows: pl.DataFrame, table: str, name: str) -> pl.Series:
         """True for rows whose record was deleted in this import or a later one."""
