@@ -25,10 +25,12 @@ class CohortRule(_Entry):
 
 
 class Phrase(_Entry):
-    """A text with placeholders; ``one`` replaces it when the number is 1, ``undated`` when there is no date."""
+    """A text with placeholders; another replaces it when the number is 1, is negative, or there is no date."""
 
     text: str
     one: str | None = None
+    falls: str | None = None
+    """For a number below 0, which it shows without its sign."""
     undated: str | None = None
     scale: float = 1.0
 

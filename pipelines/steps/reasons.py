@@ -108,7 +108,7 @@ def _part_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
         .join(dates, on=["person_id", "bare"], how="left", validate="m:1")
         .with_columns(value=pl.coalesce("known", "measured"))
         .filter(pl.int_range(pl.len()).over("person_id") < rules.shown_score_parts)
-        .select("person_id", "text", "one", "undated", "title", "value", "date", section=pl.lit(2), place="place")
+        .select("person_id", "text", "one", "falls", "undated", "title", "value", "date", "place", section=pl.lit(2))
     )
 
 
@@ -139,13 +139,18 @@ def _part_phrases(rules: Actions) -> pl.DataFrame:
         if name not in rules.features
     }
     return _phrases(rules.features | conditions).select(
-        "text", "one", "undated", bare="name", title=pl.col("name").replace_strict(rules.conditions, default=None)
+        "text",
+        "one",
+        "falls",
+        "undated",
+        bare="name",
+        title=pl.col("name").replace_strict(rules.conditions, default=None),
     )
 
 
 def _phrases(phrases: dict[str, Phrase]) -> pl.DataFrame:
-    """One row per phrase: name, text, one, undated, scale."""
-    schema = {"text": pl.String, "one": pl.String, "undated": pl.String, "scale": pl.Float64, "name": pl.String}
+    """One row per phrase: name, text, one, falls, undated, scale."""
+    schema = dict.fromkeys(["text", "one", "falls", "undated", "name"], pl.String) | {"scale": pl.Float64}
     return pl.DataFrame([phrase.model_dump() | {"name": name} for name, phrase in phrases.items()], schema=schema)
 
 
@@ -248,6 +253,11 @@ def _flag_offers(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
 
 def _fill(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with ``reason``: the text filled; what cannot be filled, or counts none, is left out."""
+    has_fallen = (pl.col("value") < 0) & pl.col("falls").is_not_null()
+    rows = rows.with_columns(
+        text=pl.when(has_fallen).then("falls").otherwise("text"),
+        value=pl.when(has_fallen).then(pl.col("value").abs()).otherwise("value"),
+    )
     whole = pl.col("value") == pl.col("value").round(0)
     digits = (
         pl.when(whole)

@@ -69,13 +69,15 @@ measurement_values as (
         case features.kind
             when 'measurement' then measurements.value
             when 'measurement_days' then date_diff('day', measurements.measured_date, $as_of_date)
+            when 'measurement_change' then measurements.value - measurements.previous_value
             else greatest(measurements.value, measurements.previous_value)
         end as value
     from measurements
     inner join features
         on
             measurements.measure = features.key
-            and features.kind in ('measurement', 'measurement_days', 'best_of_last_two')
+            and features.kind in ('measurement', 'measurement_days', 'measurement_change', 'best_of_last_two')
+    where features.kind <> 'measurement_change' or measurements.previous_value is not null
 ),
 
 known_spells as (
@@ -139,40 +141,92 @@ avoidable_values as (
     group by avoidable_admissions.person_id, features.feature_number
 ),
 
-attendance_values as (
+known_attendances as (
     select
         emergency_attendances.person_id,
-        features.feature_number,
-        count(*) as value
+        emergency_attendances.arrived_date
     from emergency_attendances
     inner join people on emergency_attendances.person_id = people.person_id
-    inner join features
-        on
-            features.kind = 'ed_attendances'
-            and emergency_attendances.arrived_date >= features.window_start
     where
         emergency_attendances.arrived_date < $as_of_date
         and emergency_attendances.entered_date < $as_of_date
-    group by emergency_attendances.person_id, features.feature_number
 ),
 
-contact_values as (
+attendance_values as (
     select
-        contacts.person_id,
+        known_attendances.person_id,
         features.feature_number,
         count(*) as value
+    from known_attendances
+    inner join features
+        on
+            features.kind = 'ed_attendances'
+            and known_attendances.arrived_date >= features.window_start
+    group by known_attendances.person_id, features.feature_number
+),
+
+known_contacts as (
+    select
+        contacts.person_id,
+        contacts.contact_kind,
+        contacts.contact_date
     from contacts
     inner join people
         on
             contacts.person_id = people.person_id
             and contacts.practice_code = people.practice_code
+    where contacts.contact_date < $as_of_date
+),
+
+contact_values as (
+    select
+        known_contacts.person_id,
+        features.feature_number,
+        count(*) as value
+    from known_contacts
     inner join features
         on
-            contacts.contact_kind = features.key
+            known_contacts.contact_kind = features.key
             and features.kind = 'contacts'
-            and contacts.contact_date >= features.window_start
-    where contacts.contact_date < $as_of_date
-    group by contacts.person_id, features.feature_number
+            and known_contacts.contact_date >= features.window_start
+    group by known_contacts.person_id, features.feature_number
+),
+
+-- The latest of each kind; one before the lookback is as unknown as none.
+latest_dates as (
+    select
+        known_spells.person_id,
+        known_spells.kind,
+        max(known_spells.admitted_date) as latest_date
+    from known_spells
+    group by known_spells.person_id, known_spells.kind
+    union all
+    select
+        known_attendances.person_id,
+        'ed_attendances' as kind,
+        max(known_attendances.arrived_date) as latest_date
+    from known_attendances
+    group by known_attendances.person_id
+    union all
+    select
+        known_contacts.person_id,
+        known_contacts.contact_kind as kind,
+        max(known_contacts.contact_date) as latest_date
+    from known_contacts
+    group by known_contacts.person_id, known_contacts.contact_kind
+),
+
+recency_values as (
+    select
+        latest_dates.person_id,
+        features.feature_number,
+        date_diff('day', latest_dates.latest_date, $as_of_date) as value
+    from latest_dates
+    inner join features
+        on
+            latest_dates.kind = features.key
+            and features.kind = 'days_since'
+            and latest_dates.latest_date >= features.window_start
 ),
 
 known_issues as (
@@ -277,6 +331,12 @@ together as (
         contact_values.feature_number,
         contact_values.value
     from contact_values
+    union all
+    select
+        recency_values.person_id,
+        recency_values.feature_number,
+        recency_values.value
+    from recency_values
     union all
     select
         product_values.person_id,

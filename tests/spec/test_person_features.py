@@ -43,6 +43,46 @@ def test_condition_counts_unless_resolved_on_or_after_its_latest_diagnosis(
     assert found["has_copd"] == 1
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([("2026-05-01", 62), ("2026-11-01", 50)], -12), ([("2026-11-01", 50)], None), ([], None)],
+    ids=["two days", "one value", "none"],
+)
+def test_change_is_the_latest_value_less_the_one_before(values: list[tuple[str, int]], expected: int | None) -> None:
+    rows = "\n".join(f"1 | egfr | {day} | {value}" for day, value in values)
+    found = features(events=f"person_id | codelist | event_date | value\n{rows}".strip())
+    assert found.get("egfr_change") == expected
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [("2026-11-15", 1), ("2026-11-16", None), ("2023-11-16", 1096), ("2023-11-15", None)],
+)
+def test_days_since_hospital_care_and_contact_look_back_36_months(day: str, expected: int | None) -> None:
+    found = features(
+        spells=f"person_id | admitted_date\n1 | {day}",
+        emergency_attendances=f"person_id | arrived_date\n1 | {day}",
+        contacts=f"person_id | contact_date | contact_kind\n1 | {day} | consultation",
+    )
+    names = ["since_emergency_admission_days", "since_ed_attendance_days", "since_gp_contact_days"]
+    assert [found.get(name) for name in names] == [expected] * 3
+
+
+def test_days_since_counts_from_the_latest_and_knows_a_missed_slot_from_a_contact() -> None:
+    found = features(
+        spells="""
+        person_id | admitted_date | admission_method
+        1         | 2026-01-01    | 21
+        1         | 2026-11-01    | 21
+        1         | 2026-11-10    | 11
+        """,
+        contacts="person_id | contact_date | contact_kind\n1 | 2026-11-10 | appointment_missed",
+    )
+    assert found["since_emergency_admission_days"] == 15
+    assert "since_gp_contact_days" not in found
+    assert found["appointments_missed_36m"] == found["appointments_missed_12m"] == 1
+
+
 def test_latest_measurement_and_its_age() -> None:
     found = features(
         events="""
@@ -134,7 +174,10 @@ def test_contacts_count_by_kind_at_the_present_practice() -> None:
     assert {name: value for name, value in found.items() if "gp_" in name or "appointments" in name} == {
         "gp_contacts_3m": 1,
         "gp_contacts_12m": 2,
+        "gp_contacts_36m": 2,
+        "since_gp_contact_days": 1,
         "appointments_missed_12m": 1,
+        "appointments_missed_36m": 1,
         "appointments_attended_12m": 1,
     }
 

@@ -205,3 +205,16 @@ def test_every_part_that_a_model_may_give_as_a_reason_has_a_text() -> None:
 
 def test_no_text_holds_the_mark_that_joins_reasons() -> None:
     assert "|" not in str(RULES.model_dump(exclude={"sensitive"}))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-12.0, "eGFR fell by 12 since the value before"), (3.5, "eGFR rose by 3.5 since the value before")],
+)
+def test_a_change_says_which_way_it_went(value: float, text: str) -> None:
+    worded = reasons(
+        complex_care=ranked(),
+        risk_scores=[{"reasons": "egfr_change=0.40"}],
+        person_features=[{"feature": "egfr_change", "value": value}],
+    )
+    assert text in worded
