@@ -7,6 +7,7 @@ import pandera.polars as pa
 import polars as pl
 from pandera.polars import PolarsData
 
+from data_contracts.tables import history
 from data_contracts.tables.history import (
     HOSPITAL_DATE_FLOOR,
     PRACTICE_STATUSES,
@@ -416,3 +417,68 @@ class StagedVisits(StagedOmopEntries):
     discharged_date: dt.date = pa.Field(nullable=True, description="Day the stay ended")
     has_method: bool = _must_be(True, "admission_method_not_mapped")
     discharged_before_admission = _no_later("discharged_before_admission", "clinical_date", "discharged_date")
+
+
+class OwnRow(Contract):
+    """One row per record of an ICB's own extraction, beside what its history table asks of it."""
+
+    person_id: pl.Int64 = pa.Field(
+        ge=0, description="Keyed pseudonym of the NHS number", metadata={"missing": "nhs_number_not_valid"}
+    )
+    is_own_practice: bool = _must_be(True, "wrong_practice")
+    has_readable_values: bool = _must_be(True, "value_not_readable")
+    has_check_digit: bool = _must_be(True, "check_digit_wrong")
+    extract_date: dt.date = pa.Field(description="Day of the files")
+
+
+class OwnEntry(OwnRow):
+    """One row per record about a person whom the practice has."""
+
+    person_state: str = pa.Field(description="held, or null", metadata={"missing": "person_not_held"})
+    clinical_date: dt.date = pa.Field(nullable=True, description="The table's own date")
+    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the person")
+
+    date_before_birth = _no_later("date_before_birth", "birth_date", "clinical_date")
+    date_after_extract = _no_later("date_after_extract", "clinical_date", "extract_date")
+
+
+class OwnKnownEntry(OwnEntry):
+    """One row per record about a person that says on which day it was entered."""
+
+    entered_date: dt.date = pa.Field(description="Day it was entered")
+
+    entered_date_after_extract = _no_later("entered_date_after_extract", "entered_date", "extract_date")
+
+
+class OwnRegistrations(OwnRow, history.Registrations):
+    """One row per registration."""
+
+    registered_date_before_birth = _no_later("registered_date_before_birth", "birth_date", "registered_date")
+    registered_date_after_extract = _no_later("registered_date_after_extract", "registered_date", "extract_date")
+    deregistered_before_registered = _no_later(
+        "deregistered_before_registered", "registered_date", "deregistered_date"
+    )
+    death_date_before_birth = _no_later("death_date_before_birth", "birth_date", "death_date")
+    death_date_after_extract = _no_later("death_date_after_extract", "death_date", "extract_date")
+
+
+class OwnEvents(OwnKnownEntry, history.Events):
+    """One row per coded entry."""
+
+
+class OwnMedications(OwnKnownEntry, history.Medications):
+    """One row per medicine issued."""
+
+
+class OwnContacts(OwnEntry, history.Contacts):
+    """One row per contact."""
+
+
+class OwnSpells(OwnKnownEntry, history.Spells):
+    """One row per spell."""
+
+    discharged_before_admission = _no_later("discharged_before_admission", "admitted_date", "discharged_date")
+
+
+class OwnAttendances(OwnKnownEntry, history.EmergencyAttendances):
+    """One row per attendance at an emergency department."""

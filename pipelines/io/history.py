@@ -27,6 +27,8 @@ ROW_GROUP = 200_000
 GONE_KEYS = {"table": pl.String, "record_id": pl.Int64}
 GONE_PEOPLE = {"practice_code": pl.String, "person_id": pl.Int64}
 MOVED_PEOPLE = {"practice_code": pl.String, "person_id": pl.Int64, "new_person_id": pl.Int64}
+RENEWED = {"table": pl.String, "practice_code": pl.String, "part": pl.Int64, "parts": pl.Int64}
+"""Rows of a practice that a whole delivery replaces: their record id leaves ``part`` when divided by ``parts``."""
 
 
 class HistoryError(Exception):
@@ -37,7 +39,8 @@ class HistoryError(Exception):
 class Change:
     """What one delivery changes in one ICB: staged rows by table, keys and people to take out, people renamed.
 
-    A row in ``staged`` replaces an older one with the same record id. Changes apply in the order given.
+    A row in ``staged`` replaces an older one with the same record id. Of a table that is ``renewed`` the older rows
+    of the practice go, but for those whose keys are ``spared``. Changes apply in the order given.
     """
 
     icb_code: str
@@ -45,6 +48,8 @@ class Change:
     gone_keys: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GONE_KEYS))
     gone_people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GONE_PEOPLE))
     moved_people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MOVED_PEOPLE))
+    renewed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RENEWED))
+    spared: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GONE_KEYS))
 
 
 def history_path(settings: Settings, table: str, icb_code: str) -> Path:
@@ -191,6 +196,7 @@ def _touches(changes: list[Change], table: str) -> bool:
     return any(
         table in change.staged
         or (change.gone_keys["table"] == table).any()
+        or (change.renewed["table"] == table).any()
         or (is_child and (change.gone_people.height > 0 or change.moved_people.height > 0))
         for change in changes
     )
@@ -208,7 +214,10 @@ def _merge_table(
     final = history_path(settings, table, icb_code)
     existing = switch.current(final)
     frames = {
-        "gone_keys": _numbered([change.gone_keys.filter(pl.col("table") == table) for change in changes]),
+        **{
+            name: _numbered([getattr(change, name).filter(pl.col("table") == table) for change in changes])
+            for name in ("gone_keys", "renewed", "spared")
+        },
         "gone_people": _numbered(
             [change.gone_people if table in CHILDREN else change.gone_people.clear() for change in changes]
         ),
@@ -273,6 +282,17 @@ where
     and not exists (
         select 1 from gone_keys
         where gone_keys.record_id = renamed.record_id and gone_keys.number > renamed.number
+    )
+    and not exists (
+        select 1 from renewed
+        where
+            renewed.practice_code = renamed.practice_code
+            and renewed.part = coalesce(renamed.record_id, 0) % renewed.parts
+            and renewed.number > renamed.number
+            and not exists (
+                select 1 from spared
+                where spared.record_id = renamed.record_id and spared.number = renewed.number
+            )
     )
     and not exists (
         select 1 from gone_people

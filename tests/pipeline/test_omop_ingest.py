@@ -540,7 +540,7 @@ def test_practices_of_another_source_are_not_taken_over(settings: Settings) -> N
 
 
 @hypothesis_settings(
-    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(table=st.sampled_from(sorted(TABLES)), place=st.floats(0, 1), junk=st.binary(min_size=1, max_size=4))
 def test_garbled_table_still_balances(

@@ -1,6 +1,6 @@
 """Every feed, in the order in which they are taken: the only such list. A new feed is a line here."""
 
-from pipelines.io.landing import emis, hospital, national_opt_out, omop, reference, synthea
+from pipelines.io.landing import emis, history_parquet, hospital, national_opt_out, omop, reference, synthea
 from pipelines.io.landing.protocol import Feed
 
 FEEDS: tuple[Feed, ...] = (
@@ -8,6 +8,7 @@ FEEDS: tuple[Feed, ...] = (
     emis.FEED,
     synthea.FEED,
     omop.FEED,
+    history_parquet.FEED,
     hospital.FEED,
     national_opt_out.FEED,
 )

@@ -1,0 +1,229 @@
+"""History as an ICB's own extraction makes it: one practice's Parquet files, by NHS number, to staged history rows.
+
+A file replaces what the practice's last file of that table gave. Rows are keyed by NHS number and nothing else: no
+file can show which key a pseudonym was made with, so a person_id is never taken.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, field, replace
+
+import pandera.polars as pa
+import polars as pl
+
+from data_contracts.codelists import is_valid_sctid
+from data_contracts.registry import HISTORY
+from data_contracts.tables import staging as contracts
+from pipelines.io.history import CHILDREN, DATES, GONE_KEYS, GONE_PEOPLE, RENEWED, Change
+from pipelines.io.identity import PEOPLE, person_ids, record_ids, valid_nhs_numbers
+from pipelines.io.landing.conversion import are_readable, day_of, number_of, whole_of
+from pipelines.io.landing.errors import LandingError
+from pipelines.io.landing.feeds import load_feed
+from pipelines.io.landing.practices import PracticeFeed
+from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
+from pipelines.io.landing.quarantine import QUARANTINE
+from pipelines.io.landing.reading import TextTable, read_text
+from pipelines.io.landing.staging import OUTCOME, decide, gather
+
+NAME = "history_parquet"
+CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
+    "registrations": contracts.OwnRegistrations,
+    "events": contracts.OwnEvents,
+    "medications": contracts.OwnMedications,
+    "contacts": contracts.OwnContacts,
+    "spells": contracts.OwnSpells,
+    "emergency_attendances": contracts.OwnAttendances,
+}
+"""What the rows of each table must meet, people first."""
+HOSPITAL = ("spells", "emergency_attendances")
+MADE_HERE = ("practice_code", "person_id", "record_id")
+CODES = {"events": "concept_id", "medications": "product_id"}
+GIVEN = {"practice_code": pl.String, "table": pl.String, "record_id": pl.Int64}
+SHARED = {"given": GIVEN}
+"""The keys of hospital rows that each practice's last files gave: they go when the next file comes."""
+
+
+def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
+    """The files of one practice and moment, staged as Parquet.
+
+    Raises:
+        LandingError: the practice is not listed, or its first delivery does not say who its people are.
+    """
+    practice = bench.practice(delivery.source, delivery)
+    if practice is None:
+        raise LandingError(expected="a practice of the national list", found=delivery.source, where="epraccur.csv")
+    texts = {file.table: read_text(file, con=bench.con, work=bench.work) for file in delivery.files}
+    if practice.people.is_empty() and "registrations" not in texts:
+        raise LandingError(
+            expected="registrations in a practice's first delivery",
+            found="none",
+            where=f"landing/history/{delivery.source}",
+        )
+    loading = _Loading(delivery=delivery, bench=bench, practice=practice, texts=texts)
+    for table, contract in CONTRACTS.items():
+        loading.load(table, contract)
+    return loading.result()
+
+
+FEED = PracticeFeed(name=NAME, load=load_delivery, shared=SHARED)
+
+
+@dataclass
+class _Loading:
+    """One delivery while it is being loaded: registrations first, then what is about these people."""
+
+    delivery: Delivery
+    bench: Bench
+    practice: Practice
+    texts: dict[str, TextTable]
+    outcomes: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=OUTCOME)])
+    pending: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=QUARANTINE)])
+    good: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.people_before = self.practice.people
+
+    def load(self, table: str, contract: type[pa.DataFrameModel]) -> None:
+        """Gives every row of one table its outcome: of a new file, else of those held from the last one."""
+        columns = load_feed(NAME).tables[table].names
+        held = self.practice.pending.filter(pl.col("table") == table)
+        read = [self.texts[table]] if table in self.texts else []
+        if read:
+            self._supersede(held)
+        gathered = gather(read, pending=held.clear() if read else held, columns=columns)
+        rows = self._with_ids(table, gathered.rows, columns)
+        typed = self._type(table, rows).with_columns(is_deleted=pl.lit(False), is_blank=pl.lit(False))
+        decided = decide(typed, gathered, contract=contract, columns=columns)
+        self.outcomes.append(decided.outcomes)
+        names = {"feed": NAME, "practice_code": self.practice.practice_code, "table": table}
+        named = decided.pending.with_columns(pl.lit(value).alias(name) for name, value in names.items())
+        self.pending.append(named.select(list(QUARANTINE)))
+        self.good[table] = decided.good
+        if table == "registrations" and read:
+            people = decided.good.select(list(PEOPLE)).sort("record_id")
+            self.practice = replace(self.practice, people=people)
+
+    def _supersede(self, held: pl.DataFrame) -> None:
+        """Counts what is held of the table's last file as superseded: the new one says it all again."""
+        counted = held.group_by("sha256").agg(records=pl.len().cast(pl.Int64))
+        self.outcomes.append(counted.select("sha256", outcome=pl.lit("superseded"), records="records"))
+
+    def _with_ids(self, table: str, rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+        """The rows with the pseudonyms of person and record; a row without a key is known by all that it says."""
+        content = pl.concat_str([pl.col(f"text_{name}").fill_null("") for name in columns], separator="|")
+        key = pl.coalesce("text_record_key", content)
+        message = pl.concat_str(pl.lit(f"{NAME}|{self.practice.practice_code}|{table}"), key, separator="|")
+        numbers = valid_nhs_numbers(rows["text_nhs_number"])
+        return rows.with_columns(
+            record_ids(self.bench.con, rows.select(message).to_series(), self.bench.key).alias("record_id"),
+            person_ids(numbers, self.bench.key),
+            nhs_number=numbers,
+        )
+
+    def _type(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows in the history table's types, with what the staging contract asks beside them."""
+        own = pl.col("text_practice_code").str.strip_chars() == self.practice.practice_code
+        values = _values(table, rows)
+        typed = rows.with_columns(
+            **values,
+            practice_code=pl.lit(self.practice.practice_code),
+            is_own_practice=own.fill_null(True),
+            has_readable_values=are_readable({n: v for n, v in values.items() if f"text_{n}" in rows.columns}),
+            has_check_digit=_has_check_digit(rows, CODES.get(table)),
+            extract_date=pl.lit(dt.datetime.strptime(self.delivery.moment, "%Y%m%d").date()),
+        ).with_columns(clinical_date=DATES[table])
+        return self._add_area(typed) if table == "registrations" else self._add_person(typed)
+
+    def _add_area(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The registrations with the LSOA of their postcode, where none is given."""
+        postcode = pl.col("text_postcode").str.replace_all(" ", "", literal=True).str.to_uppercase()
+        areas = self.bench.places.postcodes.rename({"lsoa_code": "postcode_lsoa"})
+        joined = rows.with_columns(postcode=postcode).join(
+            areas, on="postcode", how="left", validate="m:1", maintain_order="left"
+        )
+        return joined.with_columns(
+            lsoa_code=pl.coalesce("lsoa_code", "postcode_lsoa"), given_name="text_given_name", surname="text_surname"
+        )
+
+    def _add_person(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with the birth date of their person, and whether the practice has that person."""
+        people = self.practice.people.group_by("person_id").agg(pl.col("birth_date").min())
+        held = people.with_columns(person_state=pl.lit("held"))
+        joined = rows.join(held, on="person_id", how="left", validate="m:1", maintain_order="left")
+        return joined.with_columns(
+            person_state=pl.when(pl.col("person_id").is_null()).then(pl.lit("held")).otherwise("person_state")
+        )
+
+    def result(self) -> Loaded:
+        """What the files led to: of each table that came, the rows of the last file go and these come."""
+        staged = {}
+        for table, rows in self.good.items():
+            columns = list(HISTORY[table].to_schema().columns)
+            if rows.height:
+                staged[table] = self.bench.work / f"{table}.parquet"
+                rows.select(columns).write_parquet(staged[table], compression="lz4")
+        practice = replace(self.practice, applied_moment=self.delivery.moment, pending=pl.concat(self.pending))
+        return Loaded(
+            outcomes=pl.concat(self.outcomes),
+            files=tuple(text.count for text in self.texts.values()),
+            changes=(self._gone(), Change(icb_code=practice.icb_code, staged=staged)),
+            practices=(practice,),
+            shared={"given": self._given()},
+        )
+
+    def _gone(self) -> Change:
+        """What the last files of these tables gave, and all about people who are not registered any more."""
+        code = self.practice.practice_code
+        left = self.people_before.join(self.practice.people, on="person_id", how="anti")
+        renewed = [table for table in CHILDREN if table in self.texts]
+        old = self.delivery.shared["given"].filter(
+            pl.col("practice_code") == code, pl.col("table").is_in([t for t in HOSPITAL if t in self.texts])
+        )
+        registered = self.people_before.select(table=pl.lit("registrations"), record_id="record_id")
+        keys = [registered] if "registrations" in self.texts else []
+        return Change(
+            icb_code=self.practice.icb_code,
+            gone_keys=pl.concat([pl.DataFrame(schema=GONE_KEYS), *keys, old.select(list(GONE_KEYS))]),
+            gone_people=left.select(list(GONE_PEOPLE)).unique().sort("person_id"),
+            renewed=pl.DataFrame(
+                [{"table": table, "practice_code": code, "part": 0, "parts": 1} for table in renewed], schema=RENEWED
+            ),
+        )
+
+    def _given(self) -> pl.DataFrame:
+        """The keys of hospital rows that the last file of each practice gave."""
+        code = self.practice.practice_code
+        replaced = (pl.col("practice_code") == code) & pl.col("table").is_in(sorted(self.texts))
+        new = [
+            self.good[table].select("practice_code", pl.lit(table).alias("table"), "record_id") for table in HOSPITAL
+        ]
+        return pl.concat([self.delivery.shared["given"].filter(~replaced), *new]).unique().sort(list(GIVEN))
+
+
+def _values(table: str, rows: pl.DataFrame) -> dict[str, pl.Expr]:
+    """Each column of the history table by its type, null where the file does not have it."""
+    values = {}
+    for name, column in HISTORY[table].to_schema().columns.items():
+        if name not in MADE_HERE:
+            kind = column.dtype.type
+            is_there = f"text_{name}" in rows.columns
+            values[name] = _value(name, kind) if is_there else pl.lit(None, dtype=kind)
+    return values
+
+
+def _value(name: str, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.Date:
+        return day_of(name)
+    if kind == pl.Float64:
+        return number_of(name)
+    if kind == pl.String:
+        return pl.col(f"text_{name}").str.strip_chars().replace("", None)
+    return whole_of(name).cast(kind)
+
+
+def _has_check_digit(rows: pl.DataFrame, code: str | None) -> pl.Expr:
+    """True where a code is none, or ends in its Verhoeff check digit."""
+    if code is None:
+        return pl.lit(True)
+    texts = rows[f"text_{code}"].drop_nulls().str.strip_chars().unique()
+    wrong = [text for text in texts if text.isdigit() and not is_valid_sctid(text)]
+    return ~pl.col(f"text_{code}").str.strip_chars().is_in(wrong).fill_null(False)
