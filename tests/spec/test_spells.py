@@ -198,6 +198,28 @@ def test_an_older_import_in_the_same_file_is_superseded_with_its_codes(settings:
     assert outcomes(report, hospital.ICD) == {"loaded": 1, "superseded": 2}
 
 
+def test_an_older_delivery_that_comes_late_changes_nothing(settings: Settings) -> None:
+    Sus(LATER, 200).add_stay(1, "11", ["I500"]).write(settings.landing)
+    told = spells(settings)
+    Sus().add_stay(1, "11", ["J440"]).write(settings.landing)
+    report = load(settings)
+    assert table(settings, "spells") == told
+    assert outcomes(report, hospital.SPELL) == outcomes(report, hospital.ICD) == {"superseded": 1}
+
+
+def test_a_refresh_that_comes_late_changes_nothing(settings: Settings) -> None:
+    header = [*emis.EPISODE_COLUMNS.split("|"), "FYEAR"]
+    folder = settings.landing / "hospital"
+    hospital.write_csv(folder / f"HES_APC_{LATER}.csv", header, [episode(1, "1", FYEAR="2425")])
+    told = spells(settings)
+    late = [episode(1, "1", FYEAR="2425"), episode(2, "2", FYEAR="2425"), episode(3, "3", FYEAR="2324")]
+    hospital.write_csv(folder / "HES_APC_20261110.csv", header, late)
+    report = load(settings)
+    assert len(table(settings, "spells")) == len(told) + 1
+    (row,) = report.files.filter(pl.col("file").str.contains("20261110")).to_dicts()
+    assert (row["loaded"], row["superseded"]) == (1, 2)
+
+
 def test_codes_that_come_after_their_stay_join_it(settings: Settings) -> None:
     Sus().add_stay(1, "11").write(settings.landing)
     assert [spell["diagnosis_codes"] for spell in spells(settings)] == [None]

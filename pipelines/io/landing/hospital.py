@@ -80,7 +80,7 @@ class HospitalFeed:
         )
         for source, moment, files in deliveries:
             landing.tell(f"{self.name} {moment}")
-            shared = {**known.frames, "stays": records.stay_homes(STAYS)}
+            shared = {**known.frames, "held": records.index()}
             delivery = Delivery(self.name, source, moment, tuple(files), pending=pending, shared=shared)
             bench = landing.bench(self.name, moment or "retried", with_roster=True)
             try:

@@ -20,7 +20,8 @@ CODE_TABLES: dict[str, tuple[str, Convert]] = {
 
 def stage_codes(round_: Round, stays: pl.DataFrame, table: str) -> None:
     """Writes the code lists of stays aside, one file an ICB. ``stays`` are those just read; others may be held."""
-    homes = pl.concat([round_.delivery.shared["stays"], stays])
+    held = round_.delivery.shared["held"].filter(pl.col("table") == table).select("record_id", "icb_code")
+    homes = pl.concat([held, stays])
     homes = homes.unique("record_id", keep="last", maintain_order=True)
     episodes = f"{table}.episodes"
     order = [pl.DataFrame(schema=ORDER)]
@@ -48,15 +49,18 @@ def stage_codes(round_: Round, stays: pl.DataFrame, table: str) -> None:
 def _take_parts(
     round_: Round, homes: pl.DataFrame, table: str, convert: Convert, contract: type[pa.DataFrameModel], *, of: str
 ) -> Iterator[pl.DataFrame]:
-    """The good parts of stays that are held; parts of an older import than the stay's newest are superseded."""
+    """The good parts of stays that are held; those of an older import than the newest of the stay are superseded."""
     held = homes.select(stay_id="record_id", stay_state=pl.lit("held"))
+    versions = round_.delivery.shared["held"].select(stay_id="record_id", held_version="version")
     stay, part = pl.col("stay_key"), pl.col("part_key")
     for gathered, rows in round_.read(table, key="stay_key"):
         typed = convert(rows, round_.words)
         typed = typed.with_columns(
             round_.ids(typed, pl.lit(table), stay, part), round_.ids(typed, pl.lit(of), stay).alias("stay_id")
         )
-        is_old = (pl.col("version") < pl.col("version").max().over("stay_id")).fill_null(False)
+        told = typed.join(versions, on="stay_id", how="left", validate="m:1", maintain_order="left")
+        newest = pl.max_horizontal(pl.col("version").max().over("stay_id"), "held_version")
+        is_old = told.select((pl.col("version") < newest).fill_null(False)).to_series()
         round_.account("superseded", typed.filter(is_old), gathered)
         typed = typed.filter(~is_old)
         typed = typed.with_columns(is_deleted=round_.is_deleted(typed, of, "stay_id"))

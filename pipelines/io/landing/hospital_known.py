@@ -56,6 +56,11 @@ class Known:
     def __getitem__(self, name: str) -> pl.DataFrame:
         return self.frames[name]
 
+    @property
+    def refreshed(self) -> pl.DataFrame:
+        """The version of the latest refresh of each table and financial year."""
+        return self.frames["refreshes"].select("table", "financial_year", refreshed="version")
+
     def add(self, name: str, rows: pl.DataFrame) -> None:
         """Learns rows: per key the newest said holds, or the first."""
         memory = MEMORIES[name]

@@ -38,6 +38,9 @@ STAY_CODES = {"record_id": pl.Int64(), **CODE_LISTS}
 """Codes from tables of their own, one row a stay; a null list says nothing, an empty one that there is none."""
 
 
+INDEX = {"table": pl.String(), "record_id": pl.Int64(), "version": pl.Int64(), "icb_code": pl.String()}
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of record: its name, columns, the history table that follows from it, and how."""
@@ -107,13 +110,14 @@ class Records:
         path = self.store.switch.current(self.path(kind, icb_code))
         return pl.scan_parquet(path) if path.exists() else pl.LazyFrame(schema=kind.columns)
 
-    def stay_homes(self, table: str) -> pl.DataFrame:
-        """``record_id`` and ``icb_code`` of every record of one table of stays."""
-        homes = [
-            self.held(ADMISSIONS, code).filter(pl.col("table") == table).select("record_id", icb_code=pl.lit(code))
-            for code in self.icb_codes(ADMISSIONS)
+    def index(self) -> pl.DataFrame:
+        """Every record held, in a few words: ``INDEX``."""
+        own = [
+            self.held(kind, code).select(*[name for name in INDEX if name != "icb_code"], icb_code=pl.lit(code))
+            for kind in KINDS
+            for code in self.icb_codes(kind)
         ]
-        return pl.concat([pl.LazyFrame(schema={"record_id": pl.Int64, "icb_code": pl.String}), *homes]).collect()
+        return pl.concat([pl.LazyFrame(schema=INDEX), *own]).collect()
 
     def write(self, frame: pl.LazyFrame, kind: Kind, icb_code: str) -> None:
         """Writes the records of one kind and ICB aside; the frame may read the file it replaces."""
@@ -165,7 +169,7 @@ class _Merger:
         """The changes of history, after the records were written aside; none if nobody is touched."""
         held = self.records.held(self.kind, self.icb_code)
         index = held.select("record_id", "person_id", "table", "financial_year", "version").collect()
-        gone, fresh = self._gone(index, news), self._fresh(index)
+        gone, fresh = self._gone(index, news), self._fresh()
         codes = self._codes()
         touched = index.join(codes.collect(), on="record_id", how="semi")
         people = pl.concat(
@@ -196,7 +200,7 @@ class _Merger:
         return (
             index.join(news.rename({"version": "replaced"}), on="record_id", how="left", validate="1:1")
             .join(deleted, on="record_id", how="left", validate="1:1")
-            .join(self._refreshes(), on=["table", "financial_year"], how="left", validate="m:1")
+            .join(self.known.refreshed, on=["table", "financial_year"], how="left", validate="m:1")
             .filter(
                 (pl.col("replaced") >= pl.col("version"))
                 | (pl.col("deleted") >= pl.col("version"))
@@ -205,26 +209,13 @@ class _Merger:
             .select("record_id", "person_id")
         )
 
-    def _fresh(self, index: pl.DataFrame) -> pl.LazyFrame:
-        """The staged records that are not older than what is held."""
+    def _fresh(self) -> pl.LazyFrame:
+        """The staged records."""
         empty = pl.LazyFrame(schema=self.kind.columns)
-        told = index.lazy().select("record_id", held_version="version")
-        return (
-            pl.concat([empty, *(pl.scan_parquet(path) for path in self._staged())])
-            .join(told, on="record_id", how="left", maintain_order="left")
-            .join(self._refreshes().lazy(), on=["table", "financial_year"], how="left", maintain_order="left")
-            .filter(
-                (pl.col("held_version").fill_null(0) <= pl.col("version"))
-                & (pl.col("refreshed").fill_null(0) <= pl.col("version"))
-            )
-            .select(list(self.kind.columns))
-        )
+        return pl.concat([empty, *(pl.scan_parquet(path) for path in self._staged())])
 
     def _staged(self) -> list[Path]:
         return sorted((self.work / self.kind.name / self.icb_code).glob("*.parquet"))
-
-    def _refreshes(self) -> pl.DataFrame:
-        return self.known["refreshes"].select("table", "financial_year", refreshed="version")
 
     def _codes(self) -> pl.LazyFrame:
         """Codes that came without their stay."""

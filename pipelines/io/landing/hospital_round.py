@@ -75,7 +75,11 @@ class Round:
                 table=pl.lit(table),
                 source=pl.lit(self.words["sources"][table]),
                 year=hospital_rows.activity_year(),
+                financial_year=pl.col("text_financial_year") if "text_financial_year" in rows.columns else None,
             )
+            is_old = self._is_old(typed)
+            self.account("superseded", typed.filter(is_old), gathered)
+            typed = typed.filter(~is_old)
             typed = typed.with_columns(is_deleted=self.is_deleted(typed, table, "record_id"))
             typed = typed.join(years, on=["table", "year"], how="left", validate="m:1", maintain_order="left")
             typed = typed.with_columns(entered_date=hospital_rows.known_date(typed, self.words))
@@ -163,6 +167,23 @@ class Round:
         joined = found.join(self.bench.roster, on="person_id", how="left", validate="m:1", maintain_order="left")
         is_held = pl.col("practice_code").is_not_null() | ~pl.col("has_person_key")
         return joined.with_columns(person_state=pl.when(is_held).then(pl.lit("held")))
+
+    def _is_old(self, rows: pl.DataFrame) -> pl.Series:
+        """True for rows of which a newer version is held, or whose year has been refreshed since."""
+        held = self.delivery.shared["held"].select("record_id", held_version="version")
+        joined = (
+            rows.select("record_id", "version", "table", pl.col("financial_year").cast(pl.String))
+            .join(held, on="record_id", how="left", validate="m:1", maintain_order="left")
+            .join(
+                self.known.refreshed,
+                on=["table", "financial_year"],
+                how="left",
+                validate="m:1",
+                maintain_order="left",
+            )
+        )
+        newest = pl.max_horizontal("held_version", "refreshed")
+        return joined.select((pl.col("version") < newest).fill_null(False)).to_series()
 
     def _take_refresh(self, table: str, whole: Gathered, days: pl.DataFrame, files: int) -> None:
         """Learns that files replace what was held of their financial years, unless they hold much less of them."""
