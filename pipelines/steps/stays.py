@@ -84,6 +84,7 @@ def _own_stays(episodes: pl.DataFrame) -> pl.DataFrame:
             pl.col("admission_method").first(),
             pl.col("discharged_date", "version").max(),
             is_coded=(pl.col("diagnoses").list.len() > 0).any(),
+            primary_code=pl.col("diagnoses").list.first().drop_nulls().first(),
         )
         .with_columns(
             is_discharged=pl.col("discharged_date").is_not_null(),
@@ -101,7 +102,8 @@ def _believed(stays: pl.DataFrame, precedence: Precedence) -> pl.DataFrame:
     one_each = best.with_columns(place=pl.when("is_same_day").then(short).otherwise(pl.lit(""))).unique(
         ["source", *kin, "place"], keep="first", maintain_order=True
     )
-    numbered = one_each.with_columns(stay_no=pl.col("place").rank("ordinal").over(["source", *kin]))
+    order = pl.struct("admission_method", "primary_code", "place")
+    numbered = one_each.with_columns(stay_no=order.rank("ordinal").over(["source", *kin]))
     return numbered.unique([*kin, "stay_no"], keep="first", maintain_order=True).select(
         *OWN, "is_same_day", pl.col("stay_no").cast(pl.Int64)
     )
@@ -146,7 +148,8 @@ def told_attendances(records: pl.DataFrame, precedence: Precedence) -> pl.DataFr
     best = precedence.sort(records, precedence.attendances, "record_id")
     own = pl.coalesce("arrived_time", pl.col("record_id").cast(pl.String))
     one_each = best.with_columns(own=own).unique(["source", *DAY, "own"], keep="first", maintain_order=True)
-    nth = pl.struct("own", "record_id").rank("ordinal").over(["source", *DAY]).cast(pl.Int64)
+    order = pl.struct("arrived_time", "department_type", "entered_date", "record_id")
+    nth = order.rank("ordinal").over(["source", *DAY]).cast(pl.Int64)
     return (
         one_each.with_columns(visit_no=nth)
         .unique(VISIT, keep="first", maintain_order=True)
