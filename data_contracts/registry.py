@@ -21,7 +21,7 @@ REFERENCE: dict[str, type[Contract]] = {
 DELIVERIES: dict[str, type[Contract]] = {
     "ledger": deliveries.Ledger,
     "quarantine_counts": deliveries.QuarantineCounts,
-    "accepted_deliveries": deliveries.AcceptedDeliveries,
+    "feed_states": deliveries.FeedStates,
 }
 
 WEEKLY: dict[str, type[Contract]] = {

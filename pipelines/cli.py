@@ -95,7 +95,7 @@ def ingest() -> None:
     settings = Settings()
     _run("ingest")
     if not _show_ledger(settings):
-        _fail("Other practices were loaded; history holds nothing of the refused files.")
+        _fail("Other practices were loaded; history holds nothing of the files that are held or were refused.")
 
 
 @app.command()
@@ -297,6 +297,42 @@ def explain(
 
 
 @app.command()
+def quality(as_of: AsOf) -> None:
+    """Show how far each practice's data can be trusted in a week that was made, and what waits in landing."""
+    from pipelines.io.warehouse import Warehouse
+    from pipelines.steps.quality import say, stand
+
+    with _plain_errors():
+        scorecard = Warehouse(Settings()).read("data_quality", as_of.date())
+        standing, rows = stand(scorecard), scorecard.collect()
+    table = Table("practice", "feed", "known up to", "standing", "past a limit", title="Data quality", box=SIMPLE)
+    for practice in standing.iter_rows(named=True):
+        own = rows.filter(rows["practice_code"] == practice["practice_code"])
+        past = own.filter(own["measure"].is_in(practice["past"].split("|")))
+        told = "\n".join(say(row) for row in past.iter_rows(named=True))
+        table.add_row(*(str(practice[name]) for name in ("practice_code", "feed", "data_as_of", "verdict")), told)
+    out.print(table)
+
+
+@app.command()
+def accept(
+    practice: Annotated[str, typer.Option(help="The delivery's folder in landing: the practice, or the drop.")],
+    moment: Annotated[str, typer.Option(help="Digits of the delivery's moment, as in its file names.")],
+    by: Annotated[str, typer.Option(help="Who decides.")],
+    on: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="The day of the decision.")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence: it goes on record.")],
+    feed: Annotated[str, typer.Option(help="The feed.")] = "emis",
+) -> None:
+    """Accept a held delivery although it reaches a limit: the next ingest loads it."""
+    from pipelines.io.landing.holding import accept_delivery
+
+    with _plain_errors():
+        delivery = {"feed": feed, "source": practice, "moment": moment}
+        path = accept_delivery(Settings(), **delivery, accepted_by=by, accepted_on=on.date(), reason=reason)
+        out.print(f"Recorded in {path}; `casefinder ingest` loads it.")
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) -> None:
     """Open Dagster's pages on this workspace, on this machine only."""
     from pipelines.defs.headless import prepare_instance
@@ -380,7 +416,7 @@ def _check_monday(as_of: dt.datetime) -> None:
 
 def _show_ledger(settings: Settings) -> bool:
     """Prints what became of the records of each feed; True if no file was refused."""
-    from pipelines.io.ledger import read_ledger
+    from pipelines.io.ledger import NOT_LOADED, read_ledger
 
     ledger = read_ledger(settings.home)
     outcomes = {
@@ -395,9 +431,9 @@ def _show_ledger(settings: Settings) -> bool:
         counts = (sum(rows[column].sum() for column in columns) for columns in outcomes.values())
         table.add_row(str(feed), f"{rows.height:,}", *(f"{count:,}" for count in counts))
     out.print(table)
-    refused = ledger.filter(ledger["status"] == "refused")
-    for file, reason in refused.select("file", "reason").iter_rows():
-        err.print(f"[red]refused {file}: {reason}", highlight=False)
+    refused = ledger.filter(ledger["status"].is_in(NOT_LOADED))
+    for status, file, reason in refused.select("status", "file", "reason").iter_rows():
+        err.print(f"[red]{status} {file}: {reason}", highlight=False)
     return refused.is_empty()
 
 

@@ -44,11 +44,26 @@ class QuarantineCounts(Contract):
     awaits_code: bool = pa.Field(description="Waits for a code that is not known or not mapped")
 
 
-class AcceptedDeliveries(Contract):
-    """One row per delivery that someone looked at and accepted, although a limit would hold it."""
+class FeedStates(Contract):
+    """One row per feed and practice (or feed without practices): what is loaded of it and what waits."""
 
-    practice_code: str = pa.Field(description="ODS code of the practice")
     feed: str = pa.Field(description="Feed")
+    practice_code: str = pa.Field(nullable=True, description="ODS code of the practice; null for a feed without")
+    moment: str = pa.Field(nullable=True, description="Digits of the last delivery that was loaded; null if none")
+    delivered_date: dt.date = pa.Field(nullable=True, description="Its day; null if the feed states no moment")
+    records: pl.Int64 = pa.Field(
+        nullable=True, ge=0, description="Records of all files that were loaded; null if they are not of one practice"
+    )
+    is_accepted: bool = pa.Field(description="Someone accepted the last delivery although it reached a limit")
+    waits_from: dt.date = pa.Field(nullable=True, description="Day of the first delivery that is held or refused")
+    waits_because: str = pa.Field(nullable=True, description="Why it waits")
+
+
+class AcceptedDeliveries(Contract):
+    """One row of accepted_deliveries.csv per delivery that someone accepted although a limit holds it."""
+
+    feed: str = pa.Field(description="Feed")
+    source: str = pa.Field(description="Practice or drop: the name of its folder in landing")
     moment: str = pa.Field(description="Digits of the delivery's moment, as in the ledger")
     accepted_by: str = pa.Field(description="Who decided")
     accepted_date: dt.date = pa.Field(description="Day of the decision")

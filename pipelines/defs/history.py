@@ -8,13 +8,13 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from data_contracts.registry import HISTORY, REFERENCE
+from data_contracts.registry import DELIVERIES, HISTORY, REFERENCE
 from pipelines.defs.contracts import column_schema, contract_check, contract_result, description
 from pipelines.defs.resources import OWNERS, Workspace
 from pipelines.io.landing.ingest import ingest
 from pipelines.settings import Settings
 
-TABLES = [*HISTORY, *REFERENCE]
+TABLES = [*HISTORY, *REFERENCE, *DELIVERIES]
 UNDATED = dt.date.min
 """History has no as-of date."""
 

@@ -6,11 +6,19 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 
 from data_contracts.registry import CONTRACTS
-from pipelines.defs.contracts import column_schema, contract_check, contract_result, description
+from pipelines.defs.contracts import (
+    column_schema,
+    contract_check,
+    contract_result,
+    description,
+    quality_check,
+    quality_result,
+)
 from pipelines.defs.resources import OWNERS, Workspace, as_of, weeks
 from pipelines.io import weekly_steps
 from pipelines.io.queries import Query, load_queries
 from pipelines.io.warehouse import BuildReport, Warehouse
+from pipelines.steps.quality import stand
 
 Build = Callable[[Warehouse, dt.date], BuildReport]
 
@@ -27,13 +35,16 @@ def weekly_table(name: str, *, reads: tuple[str, ...], group: str, kind: str, bu
         description=description(name),
         owners=OWNERS,
         metadata={"dagster/column_schema": column_schema(name)},
-        check_specs=[contract_check(name)],
+        check_specs=[contract_check(name), *([quality_check()] if name == "data_quality" else [])],
     )
     def table(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         report = build(workspace.warehouse, as_of(context))
         broken = workspace.warehouse.check(name, as_of(context))
         metadata = {"dagster/row_count": report.rows, "seconds": report.seconds, "bytes": report.bytes}
-        yield dg.MaterializeResult(metadata=metadata, check_results=[contract_result(name, broken)])
+        results = [contract_result(name, broken)]
+        if name == "data_quality":
+            results.append(quality_result(stand(workspace.warehouse.read(name, as_of(context)))))
+        yield dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return table
 

@@ -1,9 +1,20 @@
 """Reads the data-quality scorecard: how each practice stands this week, and why. Pure."""
 
+from dataclasses import dataclass
+
 import polars as pl
 
-from data_contracts.clinical.definitions import load_quality
+from data_contracts.clinical.definitions import QualityMeasure, load_quality
 from pipelines.steps.disclosure import round_count
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a measure counted and what it is compared with; None if that is not known."""
+
+    counted: int
+    out_of: int | None
+
 
 SEVERITY = {"ok": 0, "unknown": 0, "warn": 1, "hold": 2, "stop": 3}
 HOSPITAL = "hospital"
@@ -55,3 +66,25 @@ def say(row: dict[str, object]) -> str:
     if not isinstance(value, float):
         return f"{measure.title}: not known"
     return f"{measure.title}: {value:.0f}" if measure.kind == "days" else f"{measure.title}: {value:.1%}"
+
+
+def held_because(counts: dict[str, Count]) -> list[str]:
+    """The measures of a delivery that reach the limit that holds it, in words with the limit."""
+    measures = load_quality()
+    past = []
+    for name, count in counts.items():
+        measure, value = measures[name], _value(measures[name], count)
+        if value is not None and measure.hold is not None and value >= measure.hold:
+            past.append(
+                f"{measure.title}: {value:.1%} ({count.counted:,} to {count.out_of:,}; limit {measure.hold:.0%})"
+            )
+    return past
+
+
+def _value(measure: QualityMeasure, count: Count) -> float | None:
+    """The share or difference that a limit judges; None if there is nothing, or too little, to compare with."""
+    if not count.out_of:
+        return None
+    difference = abs(count.counted - count.out_of)
+    is_too_few = (difference if measure.kind == "difference" else count.out_of) < measure.fewest
+    return None if is_too_few else (difference if measure.kind == "difference" else count.counted) / count.out_of

@@ -1,5 +1,5 @@
 -- makes: data_quality, how far each practice's data can be trusted this week
--- reads: practices, list_sizes, ledger, quarantine_counts, accepted_deliveries, registrations, events, medications, contacts, spells, emergency_attendances, people, conditions, measurements, quality_measures, quality_recordings, previous_data_quality?
+-- reads: practices, list_sizes, feed_states, quarantine_counts, registrations, events, medications, contacts, spells, emergency_attendances, people, conditions, measurements, quality_measures, quality_recordings, previous_data_quality?
 -- parameters: as_of_date, icb_code
 -- grain: one row per practice, feed and measure
 with own_practices as (
@@ -10,89 +10,26 @@ with own_practices as (
     where practices.icb_code = $icb_code
 ),
 
--- Files of GP feeds by practice, of the others without; a delivery is dated by the first eight digits of its moment.
-files as (
-    select
-        coalesce(ledger.practice_code, '') as practice_code,
-        ledger.feed,
-        ledger.status,
-        ledger.window_end as moment,
-        case
-            when length(ledger.window_end) >= 8
-                then cast(
-                    substring(ledger.window_end, 1, 4)
-                    || '-' || substring(ledger.window_end, 5, 2)
-                    || '-' || substring(ledger.window_end, 7, 2) as date
-                )
-        end as delivered_date,
-        ledger.records - ledger.blank as records
-    from ledger
-    where
-        ledger.status in ('loaded', 'held', 'refused')
-        and (ledger.practice_code is not null or ledger.feed = 'hospital')
-),
-
-loaded as (
-    select
-        files.practice_code,
-        files.feed,
-        max(files.moment) as moment,
-        max(files.delivered_date) as delivered_date,
-        sum(files.records) as records
-    from files
-    where
-        files.status = 'loaded'
-        and (files.delivered_date is null or files.delivered_date <= $as_of_date)
-    group by files.practice_code, files.feed
-),
-
--- A delivery that is held or refused waits until it, or a later one, is loaded.
-waiting as (
-    select
-        files.practice_code,
-        files.feed,
-        min(files.delivered_date) as waits_from
-    from files
-    left join loaded
-        on
-            files.practice_code = loaded.practice_code
-            and files.feed = loaded.feed
-    where
-        files.status <> 'loaded'
-        and (loaded.moment is null or files.moment > loaded.moment)
-        and files.delivered_date <= $as_of_date
-    group by files.practice_code, files.feed
-),
-
-deliveries as (
-    select
-        coalesce(loaded.practice_code, waiting.practice_code) as practice_code,
-        coalesce(loaded.feed, waiting.feed) as feed,
-        loaded.moment,
-        loaded.delivered_date,
-        loaded.records,
-        waiting.waits_from
-    from loaded
-    full join waiting
-        on
-            loaded.practice_code = waiting.practice_code
-            and loaded.feed = waiting.feed
-),
-
--- The feed of a practice is the one that delivered last.
+-- The feed of a practice is the one that delivered last. A delivery after the week covers all of the week.
 feeds as (
     select
-        deliveries.practice_code,
-        deliveries.feed,
-        deliveries.moment,
-        deliveries.delivered_date,
-        deliveries.records,
-        deliveries.waits_from,
+        feed_states.practice_code,
+        feed_states.feed,
+        case
+            when feed_states.delivered_date > $as_of_date then $as_of_date
+            else feed_states.delivered_date
+        end as delivered_date,
+        feed_states.records,
+        feed_states.is_accepted,
+        case when feed_states.waits_from <= $as_of_date then feed_states.waits_from end as waits_from,
         row_number() over (
-            partition by deliveries.practice_code
-            order by deliveries.delivered_date desc nulls last, deliveries.moment desc nulls last, deliveries.feed asc
+            partition by feed_states.practice_code
+            order by
+                case when feed_states.practice_code is null and feed_states.feed <> 'hospital' then 1 else 0 end asc,
+                feed_states.delivered_date desc nulls last,
+                feed_states.feed asc
         ) as preference
-    from deliveries
+    from feed_states
 ),
 
 hospital_feeds as (
@@ -102,7 +39,7 @@ hospital_feeds as (
     from feeds
     inner join quality_measures on feeds.feed = quality_measures.feed
     where
-        feeds.practice_code = ''
+        feeds.practice_code is null
         and feeds.preference = 1
 ),
 
@@ -218,7 +155,7 @@ recorded as (
 
 -- Every practice that has, had or should have data: nobody falls off in silence.
 expected as (
-    select deliveries.practice_code from deliveries
+    select feeds.practice_code from feeds
     union
     select registrations.practice_code from registrations
     union
@@ -242,7 +179,7 @@ facts as (
         end as data_as_of,
         feeds.waits_from,
         entries.latest_date,
-        case when accepted_deliveries.moment is null then 0 else 1 end as is_accepted,
+        coalesce(feeds.is_accepted, false) as is_accepted,
         list_sizes.registered_people as list_size,
         feeds.records,
         quality_measures.measure,
@@ -267,11 +204,6 @@ facts as (
             own_practices.practice_code = feeds.practice_code
             and feeds.preference = 1
     left join hospital_feeds on quality_measures.measure = hospital_feeds.measure
-    left join accepted_deliveries
-        on
-            feeds.practice_code = accepted_deliveries.practice_code
-            and feeds.feed = accepted_deliveries.feed
-            and feeds.moment = accepted_deliveries.moment
     left join list_sizes on own_practices.practice_code = list_sizes.practice_code
     left join registered on own_practices.practice_code = registered.practice_code
     left join entries on own_practices.practice_code = entries.practice_code
@@ -357,7 +289,7 @@ select
         when valued.number < quality_measures.fewest then 'ok'
         when
             quality_measures.worse * (valued.value - quality_measures.stop_at) >= 0
-            and (valued.is_accepted = 0 or not quality_measures.is_acceptable)
+            and not (valued.is_accepted and quality_measures.is_acceptable)
             then 'stop'
         when quality_measures.worse * (valued.value - quality_measures.hold_at) >= 0 then 'hold'
         when quality_measures.worse * (valued.value - quality_measures.warn_at) >= 0 then 'warn'

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from data_contracts.registry import CONTRACTS
-from tests.lib.tables import PRACTICE, answer, table
+from tests.lib.tables import AS_OF, PRACTICE, answer, table
 
 PRACTICES = f"""
     practice_code | practice_name | icb_code | status
@@ -21,16 +21,15 @@ PRACTICES = f"""
 TWO = "practice_code | practice_name | icb_code | status\nP00 | A | QE1 | active\nP01 | A | QE1 | active"
 
 
-def ledger(*rows: dict[str, Any]) -> pl.DataFrame:
-    """Ledger rows of one practice's EMIS files, each of 1,000 records unless it says otherwise."""
-    columns = {name: column.dtype.type for name, column in CONTRACTS["ledger"].to_schema().columns.items()}
-    usual = {"feed": "emis", "practice_code": PRACTICE, "file": "emis/file.csv", "status": "loaded", "ingest": 1}
-    counts = {"records": 1000, "loaded": 1000, "quarantined": 0, "superseded": 0, "deleted": 0, "blank": 0}
-    return pl.DataFrame([usual | counts | row for row in rows], schema=columns)
+def states(*rows: dict[str, Any]) -> pl.DataFrame:
+    """How feeds stand: the EMIS feed of one practice with 1,000 records, unless a row says otherwise."""
+    columns = {name: column.dtype.type for name, column in CONTRACTS["feed_states"].to_schema().columns.items()}
+    usual = {"feed": "emis", "practice_code": PRACTICE, "records": 1000, "is_accepted": False}
+    return pl.DataFrame([usual | row for row in rows], schema=columns)
 
 
 def delivered(day: str, **values: Any) -> dict[str, Any]:
-    return {"window_end": day.replace("-", "") + "023000"} | values
+    return {"delivered_date": dt.date.fromisoformat(day)} | values
 
 
 def found(measure: str, practice: str = PRACTICE, **given: str | pl.DataFrame) -> tuple[float | None, str] | None:
@@ -121,29 +120,26 @@ def test_practices_of_other_icbs_are_left_to_them() -> None:
 
 def test_days_since_the_last_delivery() -> None:
     cases = {"2026-11-16": "ok", "2026-11-09": "ok", "2026-11-08": "warn", "2026-10-13": "warn", "2026-10-12": "stop"}
-    rows = ledger(*(delivered(day, practice_code=f"P{place:02d}") for place, day in enumerate(cases)))
-    of_practices("days_since_delivery", list(cases.values()), ledger=rows)
+    rows = states(*(delivered(day, practice_code=f"P{place:02d}") for place, day in enumerate(cases)))
+    of_practices("days_since_delivery", list(cases.values()), feed_states=rows)
 
 
-def test_a_delivery_after_the_week_does_not_count() -> None:
-    rows = ledger(delivered("2026-11-09"), delivered("2026-11-17"))
-    assert found("days_since_delivery", ledger=rows) == (7.0, "ok")
+def test_a_delivery_after_the_week_covers_the_week() -> None:
+    rows = answer("data_quality", practices=PRACTICES, feed_states=states(delivered("2026-11-23")))
+    assert rows["data_as_of"].unique().to_list() == [AS_OF]
+    assert found("days_since_delivery", feed_states=states(delivered("2026-11-23"))) == (0.0, "ok")
 
 
-def test_a_delivery_that_waits_holds_the_practice_until_a_later_one_is_loaded() -> None:
-    loaded, held = delivered("2026-11-09"), delivered("2026-11-15", status="held")
-    assert found("days_waiting", ledger=ledger(loaded)) is None
-    assert found("days_waiting", ledger=ledger(loaded, held)) == (1.0, "hold")
-    assert found("days_waiting", ledger=ledger(loaded, held | {"status": "refused"})) == (1.0, "hold")
-    assert found("days_waiting", ledger=ledger(loaded, held, delivered("2026-11-16"))) is None
+def test_a_delivery_that_waits_holds_the_practice() -> None:
+    loaded, waits = delivered("2026-11-09"), {"waits_from": dt.date(2026, 11, 15), "waits_because": "few people"}
+    assert found("days_waiting", feed_states=states(loaded)) is None
+    assert found("days_waiting", feed_states=states(loaded | waits)) == (1.0, "hold")
+    assert found("days_waiting", feed_states=states(loaded | waits | {"waits_from": dt.date(2026, 11, 17)})) is None
 
 
 def test_a_held_practice_keeps_the_date_of_its_last_good_delivery_on_every_row() -> None:
-    rows = answer(
-        "data_quality",
-        practices=PRACTICES,
-        ledger=ledger(delivered("2026-11-09"), delivered("2026-11-15", status="held")),
-    )
+    waits = {"waits_from": dt.date(2026, 11, 15)}
+    rows = answer("data_quality", practices=PRACTICES, feed_states=states(delivered("2026-11-09") | waits))
     assert rows["data_as_of"].unique().to_list() == [dt.date(2026, 11, 9)]
 
 
@@ -168,21 +164,21 @@ def held(*records: int, is_withheld: str = "false", awaits_code: str = "false") 
 
 
 def test_share_of_records_in_quarantine_for_a_fault() -> None:
-    rows = ledger(*(delivered("2026-11-09", practice_code=f"P{place:02d}") for place in range(3)))
-    of_practices("records_quarantined", ["ok", "warn", "warn"], ledger=rows, quarantine_counts=held(19, 20, 300))
+    rows = states(*(delivered("2026-11-09", practice_code=f"P{place:02d}") for place in range(3)))
+    of_practices("records_quarantined", ["ok", "warn", "warn"], feed_states=rows, quarantine_counts=held(19, 20, 300))
     withheld = held(500, 500, 500, is_withheld="true")
-    of_practices("records_quarantined", ["ok"] * 3, ledger=rows, quarantine_counts=withheld)
+    of_practices("records_quarantined", ["ok"] * 3, feed_states=rows, quarantine_counts=withheld)
 
 
 def test_share_of_records_that_wait_for_a_code() -> None:
-    rows = ledger(*(delivered("2026-11-09", practice_code=f"P{place:02d}") for place in range(2)))
+    rows = states(*(delivered("2026-11-09", practice_code=f"P{place:02d}") for place in range(2)))
     waiting = held(9, 10, awaits_code="true")
-    of_practices("codes_not_known", ["ok", "warn"], ledger=rows, quarantine_counts=waiting)
+    of_practices("codes_not_known", ["ok", "warn"], feed_states=rows, quarantine_counts=waiting)
 
 
 def test_too_few_records_are_not_judged() -> None:
-    few = ledger(delivered("2026-11-09", records=99, loaded=99, practice_code="P00"))
-    of_practices("records_quarantined", ["ok"], ledger=few, quarantine_counts=held(99))
+    few = states(delivered("2026-11-09", records=99, practice_code="P00"))
+    of_practices("records_quarantined", ["ok"], feed_states=few, quarantine_counts=held(99))
 
 
 def test_share_of_adults_with_a_recent_recording() -> None:
@@ -257,26 +253,22 @@ HOSPITAL = {"feed": "hospital", "practice_code": None}
     ],
 )
 def test_hospital_records_against_last_week(measure: str, name: str, text: str) -> None:
-    given = {"registrations": registered(2), name: text, "ledger": ledger(delivered("2026-11-09") | HOSPITAL)}
+    given = {"registrations": registered(2), name: text, "feed_states": states(delivered("2026-11-09") | HOSPITAL)}
     assert found(measure, **given, previous_data_quality=last_week(measure, 26, "hospital")) == (25 / 26, "warn")
     assert found(measure, **given, previous_data_quality=last_week(measure, 25, "hospital")) == (24 / 25, "ok")
 
 
 def test_days_since_the_last_hospital_delivery() -> None:
     for day, verdict in (("2026-10-03", "ok"), ("2026-10-02", "warn"), ("2025-10-02", "warn")):
-        rows = ledger(delivered(day) | HOSPITAL)
-        value = found("days_since_hospital_delivery", registrations=registered(2), ledger=rows)
+        rows = states(delivered(day) | HOSPITAL)
+        value = found("days_since_hospital_delivery", registrations=registered(2), feed_states=rows)
         assert value is not None
         assert value[1] == verdict
     assert found("days_since_hospital_delivery", registrations=registered(2)) is None
 
 
 def test_an_accepted_delivery_is_not_stopped_for_what_was_accepted() -> None:
-    accepted = f"""
-        practice_code | feed | moment         | accepted_by | accepted_date | reason
-        {PRACTICE}    | emis | 20261005023000 | an analyst  | 2026-11-10    | the practice split
-    """
-    given = {"ledger": ledger(delivered("2026-10-05")), "accepted_deliveries": accepted}
+    given: dict[str, Any] = {"feed_states": states(delivered("2026-10-05", is_accepted=True))}
     given |= {"registrations": registered(100), "list_sizes": list_sizes(400)}
     assert found("list_size_difference", **given) == (0.75, "warn")
     assert found("days_since_delivery", **given) == (42.0, "stop")

@@ -10,11 +10,13 @@ from pipelines.io import identity
 from pipelines.io.history import Switch, open_switch
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile, find_files
+from pipelines.io.landing.holding import read_accepted
 from pipelines.io.landing.protocol import STAGES, Landing
 from pipelines.io.landing.quarantine import count_quarantine
 from pipelines.io.landing.register import Refusal, Register
 from pipelines.io.landing.registry import FEEDS
 from pipelines.io.landing.roster import follow_people
+from pipelines.io.landing.states import write_states
 from pipelines.io.landing.store import Store
 from pipelines.io.ledger import OUTCOMES, ledger_path, read_ledger
 from pipelines.settings import Settings
@@ -59,7 +61,9 @@ def ingest(settings: Settings, on_progress: Progress | None = None) -> IngestRep
             con.execute("set enable_progress_bar = false")
             store = Store(settings=settings, switch=switch, con=con, key=key)
             changed = _load(store, register, known, on_progress)
-        store.write(register.result(), ledger_path(settings.home))
+            ledger = register.result()
+            write_states(store, ledger, register.files(), read_accepted(settings))
+        store.write(ledger, ledger_path(settings.home))
         switch.commit()
     return IngestReport(
         ingest=register.number,

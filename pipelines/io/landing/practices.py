@@ -13,9 +13,10 @@ from pipelines.io.identity import PEOPLE, WITHHELD, people_path, withheld_path
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.holding import Gate, HeldError, read_accepted
 from pipelines.io.landing.loading import load_delivery
 from pipelines.io.landing.protocol import APPLIED, Delivery, Landing, Load, Loaded, Practice, Stage
-from pipelines.io.landing.quarantine import QUARANTINE, is_retried, quarantine_path
+from pipelines.io.landing.quarantine import QUARANTINE, awaits_code, is_retried, quarantine_path
 from pipelines.io.landing.store import Schema, Store
 
 
@@ -48,7 +49,7 @@ class PracticeFeed:
             landing.tell(f"{self.name} {source}, delivery {moment}" if moment else f"{self.name} {source}")
             if source in refused:
                 landing.register.refuse(
-                    files, source=source, reason="waits for an earlier delivery, which was refused"
+                    files, source=source, reason="waits for an earlier delivery, which is held or was refused"
                 )
             elif not practices.apply(source, moment, files):
                 refused.add(source)
@@ -71,16 +72,20 @@ class _Practices:
         self.store, self.register, self.places = self.landing.store, self.landing.register, self.landing.places
         self.applied = self.store.read(self._state("practices"), APPLIED)
         self.shared = {name: self.store.read(self._state(name), schema) for name, schema in self.feed.shared.items()}
+        self.gate = Gate(landing=self.landing, accepted=read_accepted(self.store.settings))
 
     def _state(self, name: str) -> Path:
         return self.store.state_path(f"{self.feed.name}_{name}")
 
     def apply(self, source: str, moment: str, files: list[LandedFile]) -> bool:
-        """Loads one delivery, or refuses it and returns False: then the later ones of its source have to wait."""
+        """Loads one delivery, or holds or refuses it and returns False: the later ones of its source have to wait."""
         problem = self._problem(source, moment)
         if problem is None:
             try:
                 self._load(source, moment, files)
+            except HeldError as held:
+                self.register.hold(files, source=source, reason=str(held))
+                return False
             except LandingError as error:
                 problem = str(error)
             except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
@@ -169,6 +174,7 @@ class _Practices:
         loaded = load_delivery(self.feed.load, delivery, bench)
         self._check_feed(loaded, delivery)
         self.feed.check(self.landing, loaded)
+        self.gate.check(delivery, loaded)
         self.shared |= loaded.shared
         for change in loaded.changes:
             self._note(change)
@@ -211,12 +217,12 @@ class _Practices:
     def retry(self) -> None:
         """Tries held rows again in every source whose rows wait for codes and were tried with older ones."""
         known = self._knowledge()
-        awaits_code = is_retried() & pl.col("reasons").str.contains("code_not_", literal=True)
+        waits = is_retried() & awaits_code()
         sources = set(self.applied.filter(pl.col("tried_with").ne_missing(known))["source"])
         sources |= {practice.source for practice in self.touched.values() if practice.tried_with != known}
         for source in sorted(sources):
             own = self._of_source(source)
-            if any(practice.pending.filter(awaits_code).height for practice in own.values()):
+            if any(practice.pending.filter(waits).height for practice in own.values()):
                 self._load(source, max(practice.applied_moment or "" for practice in own.values()), [])
         self.applied = self.applied.with_columns(tried_with=pl.lit(known))
         self.touched = {code: replace(practice, tried_with=known) for code, practice in self.touched.items()}

@@ -55,6 +55,11 @@ def is_withheld() -> pl.Expr:
     return pl.col("reasons").str.split("|").list.eval(pl.element().is_in(WITHHELD)).list.any()
 
 
+def awaits_code() -> pl.Expr:
+    """True for rows that wait for a code that is not known or not mapped."""
+    return pl.col("reasons").str.contains("code_not_(known|mapped)")
+
+
 def is_private(path: Path) -> bool:
     """True if nobody but its owner may open a folder."""
     return stat.S_IMODE(path.stat().st_mode) & 0o077 == 0

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import polars as pl
 
 from pipelines.io.landing.files import LandedFile, UnknownFile
 from pipelines.io.landing.reading import FileCount
-from pipelines.io.ledger import LEDGER, OUTCOMES, add_files, move_outcomes, prove
+from pipelines.io.ledger import LEDGER, NOT_LOADED, OUTCOMES, add_files, move_outcomes, prove
 
 Row = dict[str, str | int | None]
 MOVED = {"practice_code": pl.String, "sha256": pl.String, "outcome": pl.String, "records": pl.Int64}
@@ -15,11 +16,12 @@ MOVED = {"practice_code": pl.String, "sha256": pl.String, "outcome": pl.String, 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One delivery or file that was not loaded, and why."""
+    """One delivery or file that was not loaded, and why; ``status`` is that of its files."""
 
     feed: str
     source: str
     reason: str
+    status: Literal["refused", "held"] = "refused"
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Register:
         """
         loaded = self.ledger.filter(pl.col("status") == "loaded").to_dicts()
         rows = {(row["feed"], row["practice_code"], row["table"], row["sha256"]): row for row in loaded}
-        names = set(self.ledger.filter(pl.col("status") != "refused").select("file", "sha256").iter_rows())
+        names = set(self.ledger.filter(~pl.col("status").is_in(NOT_LOADED)).select("file", "sha256").iter_rows())
         new = []
         for file in known:
             row = rows.get((file.feed, file.practice_code, file.table, file.sha256))
@@ -57,12 +59,21 @@ class Register:
         return new
 
     def refuse(self, files: Iterable[LandedFile], *, source: str, reason: str) -> None:
-        """Enters files that are not loaded."""
+        """Enters files that cannot be loaded as they are."""
+        self._turn_away(files, source=source, reason=reason, status="refused")
+
+    def hold(self, files: Iterable[LandedFile], *, source: str, reason: str) -> None:
+        """Enters files that are sound, but wait until someone has looked at them."""
+        self._turn_away(files, source=source, reason=reason, status="held")
+
+    def _turn_away(
+        self, files: Iterable[LandedFile], *, source: str, reason: str, status: Literal["refused", "held"]
+    ) -> None:
         feeds = set()
         for file in files:
-            self._enter(file, status="refused", reason=reason)
+            self._enter(file, status=status, reason=reason)
             feeds.add(file.feed)
-        self.refused += [Refusal(feed, source, reason) for feed in sorted(feeds)]
+        self.refused += [Refusal(feed, source, reason, status) for feed in sorted(feeds)]
 
     def refuse_unknown(self, file: UnknownFile) -> None:
         """Enters a file that no contract knows."""
