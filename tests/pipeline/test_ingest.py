@@ -425,7 +425,7 @@ def test_later_deliveries_wait_for_a_refused_one(settings: Settings) -> None:
     report = ingest(settings)
     assert [refused.reason.split(";")[0] for refused in report.refused] == [
         "expected a readable file with records",
-        "waits for an earlier delivery, which was refused",
+        "waits for an earlier delivery, which is held or was refused",
     ]
 
 
