@@ -7,6 +7,7 @@ import polars as pl
 
 from data_contracts.tables.history import Contract
 
+HELD_AS = ["fault", "code_not_known", "code_not_mapped", "withheld"]
 STATUSES = ["loaded", "unchanged", "held", "refused"]
 
 
@@ -40,8 +41,9 @@ class QuarantineCounts(Contract):
     table: str = pa.Field(description="Table of the feed")
     reasons: str = pa.Field(description="Rules that the records break, joined by |")
     records: pl.Int64 = pa.Field(ge=1, description="Records held")
-    is_withheld: bool = pa.Field(description="Kept out for good: dummy, sensitive or confidential")
-    awaits_code: bool = pa.Field(description="Waits for a code that is not known or not mapped")
+    held_as: str = pa.Field(
+        isin=HELD_AS, description="The reasons in one word; withheld records are kept out for good"
+    )
 
 
 class FeedStates(Contract):

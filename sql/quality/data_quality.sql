@@ -106,8 +106,11 @@ quarantined as (
     select
         quarantine_counts.practice_code,
         quarantine_counts.feed,
-        sum(case when quarantine_counts.is_withheld then 0 else quarantine_counts.records end) as faults,
-        sum(case when quarantine_counts.awaits_code then quarantine_counts.records else 0 end) as awaiting
+        sum(case when quarantine_counts.held_as = 'fault' then quarantine_counts.records else 0 end) as faults,
+        sum(case when quarantine_counts.held_as = 'code_not_known' then quarantine_counts.records else 0 end)
+            as not_known,
+        sum(case when quarantine_counts.held_as = 'code_not_mapped' then quarantine_counts.records else 0 end)
+            as not_mapped
     from quarantine_counts
     group by quarantine_counts.practice_code, quarantine_counts.feed
 ),
@@ -192,7 +195,8 @@ facts as (
             when 'spells_change' then coalesce(admitted.counted, 0)
             when 'emergency_attendances_change' then coalesce(attended.counted, 0)
             when 'records_quarantined' then coalesce(quarantined.faults, 0)
-            when 'codes_not_known' then coalesce(quarantined.awaiting, 0)
+            when 'codes_not_known' then coalesce(quarantined.not_known, 0)
+            when 'codes_not_mapped' then coalesce(quarantined.not_mapped, 0)
             else case when adults.counted is not null then coalesce(recorded.counted, 0) end
         end as counted,
         adults.counted as adults
@@ -233,7 +237,7 @@ compared as (
         facts.counted,
         case
             when facts.measure = 'list_size_difference' then facts.list_size
-            when facts.measure in ('records_quarantined', 'codes_not_known') then facts.records
+            when facts.measure in ('records_quarantined', 'codes_not_known', 'codes_not_mapped') then facts.records
             when quality_measures.kind = 'share' then facts.adults
             else previous_data_quality.counted
         end as out_of,

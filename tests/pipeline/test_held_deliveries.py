@@ -128,7 +128,7 @@ def test_a_first_delivery_far_from_the_public_list_size_is_held(tmp_path: Path) 
     ("values", "says"),
     [
         ({"EffectiveDate": "not a date"}, "records in quarantine for a fault"),
-        ({"CodeId": "404"}, "records that wait for a code"),
+        ({"CodeId": "404"}, "records whose code is in no code table yet"),
     ],
 )
 def test_a_delivery_full_of_bad_records_is_held(settings: Settings, values: dict[str, str], says: str) -> None:
@@ -166,7 +166,7 @@ def test_counts_of_held_records_stand_outside_the_identity_zone(settings: Settin
     ingest(settings)
     counts = pl.read_parquet(settings.history / "quarantine_counts.parquet")
     DELIVERIES["quarantine_counts"].validate(counts)
-    assert counts.select("table", "reasons", "records", "is_withheld", "awaits_code").rows() == [
-        ("Admin_Patient", "spine_sensitive", 1, True, False),
-        ("CareRecord_Observation", "code_not_known", 2, False, True),
+    assert counts.select("table", "reasons", "records", "held_as").rows() == [
+        ("Admin_Patient", "spine_sensitive", 1, "withheld"),
+        ("CareRecord_Observation", "code_not_known", 2, "code_not_known"),
     ]

@@ -154,26 +154,28 @@ def test_days_since_the_latest_entry_that_was_known() -> None:
     assert found("days_since_entry", registrations=registered(2), events=earlier) == (10.0, "warn")
 
 
-def held(*records: int, is_withheld: str = "false", awaits_code: str = "false") -> str:
-    head = "feed | practice_code | table | reasons | records | is_withheld | awaits_code"
+def held(*records: int, held_as: str = "fault") -> str:
+    head = "feed | practice_code | table | reasons | records | held_as"
     rows = [
-        f"emis | P{place:02d} | Admin_Patient | rule | {count} | {is_withheld} | {awaits_code}"
-        for place, count in enumerate(records)
+        f"emis | P{place:02d} | Admin_Patient | rule | {count} | {held_as}" for place, count in enumerate(records)
     ]
     return "\n".join([head, *rows])
 
 
-def test_share_of_records_in_quarantine_for_a_fault() -> None:
+@pytest.mark.parametrize(
+    ("measure", "held_as", "limit"),
+    [
+        ("records_quarantined", "fault", 20),
+        ("codes_not_known", "code_not_known", 10),
+        ("codes_not_mapped", "code_not_mapped", 100),
+    ],
+)
+def test_share_of_records_that_are_held(measure: str, held_as: str, limit: int) -> None:
     rows = states(*(delivered("2026-11-09", practice_code=f"P{place:02d}") for place in range(3)))
-    of_practices("records_quarantined", ["ok", "warn", "warn"], feed_states=rows, quarantine_counts=held(19, 20, 300))
-    withheld = held(500, 500, 500, is_withheld="true")
-    of_practices("records_quarantined", ["ok"] * 3, feed_states=rows, quarantine_counts=withheld)
-
-
-def test_share_of_records_that_wait_for_a_code() -> None:
-    rows = states(*(delivered("2026-11-09", practice_code=f"P{place:02d}") for place in range(2)))
-    waiting = held(9, 10, awaits_code="true")
-    of_practices("codes_not_known", ["ok", "warn"], feed_states=rows, quarantine_counts=waiting)
+    counts = held(limit - 1, limit, 300, held_as=held_as)
+    of_practices(measure, ["ok", "warn", "warn"], feed_states=rows, quarantine_counts=counts)
+    withheld = held(500, 500, 500, held_as="withheld")
+    of_practices(measure, ["ok"] * 3, feed_states=rows, quarantine_counts=withheld)
 
 
 def test_too_few_records_are_not_judged() -> None:

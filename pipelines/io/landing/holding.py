@@ -12,7 +12,7 @@ from pipelines.io.durable import write_aside
 from pipelines.io.history import CHILDREN, history_path
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.protocol import Delivery, Landing, Loaded, Practice
-from pipelines.io.landing.quarantine import awaits_code, is_withheld
+from pipelines.io.landing.quarantine import held_as
 from pipelines.settings import Settings
 from pipelines.steps.quality import Count, held_because
 
@@ -62,12 +62,12 @@ class Gate:
         listed = self.landing.places.list_sizes.filter(practice_code=code)["registered_people"]
         people, records = _people(after), sum(count.records for count in loaded.files if count.is_used)
         shas = pl.col("sha256").is_in([file.sha256 for file in delivery.files])
-        held = practice.pending.filter(shas, ~is_withheld())
+        held = practice.pending.filter(shas).select(held_as().alias("held_as"))
         return {
             "list_size_difference": Count(people, listed[0] if len(listed) else None),
             "people_change": Count(people, _people(self._roster(practice))),
-            "records_quarantined": Count(held.height, records),
-            "codes_not_known": Count(held.filter(awaits_code()).height, records),
+            "records_quarantined": Count(held.filter(held_as="fault").height, records),
+            "codes_not_known": Count(held.filter(held_as="code_not_known").height, records),
             "records_deleted": self._deleted(practice, loaded),
         }
 

@@ -16,7 +16,7 @@ from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.holding import Gate, HeldError, read_accepted
 from pipelines.io.landing.loading import load_delivery
 from pipelines.io.landing.protocol import APPLIED, Delivery, Landing, Load, Loaded, Practice, Stage
-from pipelines.io.landing.quarantine import QUARANTINE, awaits_code, is_retried, quarantine_path
+from pipelines.io.landing.quarantine import QUARANTINE, is_retried, quarantine_path
 from pipelines.io.landing.store import Schema, Store
 
 
@@ -217,7 +217,7 @@ class _Practices:
     def retry(self) -> None:
         """Tries held rows again in every source whose rows wait for codes and were tried with older ones."""
         known = self._knowledge()
-        waits = is_retried() & awaits_code()
+        waits = is_retried() & pl.col("reasons").str.contains("code_not_", literal=True)
         sources = set(self.applied.filter(pl.col("tried_with").ne_missing(known))["source"])
         sources |= {practice.source for practice in self.touched.values() if practice.tried_with != known}
         for source in sorted(sources):

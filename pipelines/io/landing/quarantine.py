@@ -55,9 +55,18 @@ def is_withheld() -> pl.Expr:
     return pl.col("reasons").str.split("|").list.eval(pl.element().is_in(WITHHELD)).list.any()
 
 
-def awaits_code() -> pl.Expr:
-    """True for rows that wait for a code that is not known or not mapped."""
-    return pl.col("reasons").str.contains("code_not_(known|mapped)")
+def held_as() -> pl.Expr:
+    """Why a row is held, in one word: withheld, code_not_known, code_not_mapped (each if nothing else), or fault."""
+    reasons = pl.col("reasons").str.split("|")
+    waits = reasons.list.eval(pl.element().is_in(["code_not_known", "code_not_mapped"])).list.all()
+    word = pl.when(reasons.list.contains("code_not_known")).then(pl.lit("code_not_known"))
+    return (
+        pl.when(is_withheld())
+        .then(pl.lit("withheld"))
+        .when(waits)
+        .then(word.otherwise(pl.lit("code_not_mapped")))
+        .otherwise(pl.lit("fault"))
+    )
 
 
 def is_private(path: Path) -> bool:

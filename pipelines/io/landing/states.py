@@ -4,7 +4,7 @@ import polars as pl
 
 from data_contracts.tables.deliveries import FeedStates, QuarantineCounts
 from pipelines.io.landing.protocol import APPLIED
-from pipelines.io.landing.quarantine import QUARANTINE, awaits_code, is_withheld
+from pipelines.io.landing.quarantine import QUARANTINE, held_as
 from pipelines.io.landing.registry import FEEDS
 from pipelines.io.landing.store import Store
 
@@ -67,7 +67,5 @@ def _quarantine_counts(store: Store) -> pl.DataFrame:
     parts = [store.read(path, QUARANTINE) for folder in folders for path in store.switch.finals(folder)]
     held = pl.concat([pl.DataFrame(schema=QUARANTINE), *parts])
     keys = ["feed", "practice_code", "table", "reasons"]
-    counts = held.group_by(keys).agg(
-        records=pl.len().cast(pl.Int64), is_withheld=is_withheld().first(), awaits_code=awaits_code().first()
-    )
+    counts = held.group_by(keys).agg(records=pl.len().cast(pl.Int64), held_as=held_as().first())
     return counts.select(list(QuarantineCounts.to_schema().columns)).sort(keys)

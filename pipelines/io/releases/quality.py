@@ -29,7 +29,7 @@ CHARTS = {
         "medications_change",
         "contacts_change",
     ],
-    "Records that were not loaded": ["records_quarantined", "codes_not_known"],
+    "Records that were not loaded": ["records_quarantined", "codes_not_known", "codes_not_mapped"],
     "Days since the last delivery and the latest entry": ["days_since_delivery", "days_since_entry"],
 }
 
