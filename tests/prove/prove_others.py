@@ -4,6 +4,7 @@ The files lie where CASEFINDER_SHARED_DATA says; without it there is nothing to 
 """
 
 import csv
+import datetime as dt
 import os
 import shutil
 import textwrap
@@ -15,16 +16,23 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from pipelines.io.codelists import CODE_COLUMNS, ListOrigin, LoadOutcome, load_files
 from pipelines.io.identity import make_key
 from pipelines.io.landing.ingest import IngestReport, ingest
 from pipelines.io.landing.synthea_rows import made_up_numbers
-from pipelines.io.ledger import OUTCOMES
+from pipelines.io.ledger import OUTCOMES, read_ledger
 from pipelines.settings import Settings
 from tests.lib.counting import records_of
 from tests.prove.claims import Finding, exactly, proves
 
 PAGE = Path(__file__).parents[2] / "docs" / "feeds" / "on-others-files.md"
-PRACTICES = {"synthea": "Y90001", "nhse-swpc-synthea": "Y90002", "synthea27nj": "Y90003", "gibleed": "Y90004"}
+PRACTICES = {
+    "synthea": "Y90001",
+    "nhse-swpc-synthea": "Y90002",
+    "synthea27nj": "Y90003",
+    "gibleed": "Y90004",
+    "artificial-hes": "Y90005",
+}
 ICB = "QZZ"
 DECILE = "Index of Multiple Deprivation (IMD) Decile (where 1 is most deprived 10% of LSOAs)"
 HEADER = """# On files that others made
@@ -94,6 +102,29 @@ def _land_omop_database(data: Path, settings: Settings) -> None:
     )
 
 
+def _land_artificial_hes(data: Path, settings: Settings) -> None:
+    """The files as they are, the key of each pseudonym, and its person registered from 1900 by an own extraction."""
+    practice = PRACTICES["artificial-hes"]
+    registered = _list_practice(settings, "history", practice)
+    folder = settings.landing / "hospital"
+    folder.mkdir()
+    pseudonyms: set[str] = set()
+    for path in sorted((data / "artificial-hes").glob("*.csv")):
+        shutil.copyfile(path, folder / path.name)
+        with path.open(encoding="utf-8") as file:
+            pseudonyms |= {row.get("PSEUDO_HESID") or "" for row in csv.DictReader(file)}
+    ordered = pl.Series(sorted(pseudonyms - {""}))
+    numbers = made_up_numbers(practice, held=pl.Series([], dtype=pl.String), needed=len(ordered))
+    pl.DataFrame({"pseudonym": ordered, "nhs_number": numbers}).write_csv(folder / "PERSON_KEYS_20081130.csv")
+    born = dt.date(1900, 1, 1)
+    pl.DataFrame({"nhs_number": numbers}).with_columns(
+        registered_date=pl.lit(born),
+        birth_date=pl.lit(born),
+        sex=pl.lit("unknown"),
+        registration_type=pl.lit("regular"),
+    ).write_parquet(registered / "registrations_20010101.parquet")
+
+
 def _list_practice(settings: Settings, feed: str, folder: str) -> Path:
     """The folder of a made-up practice or drop, after the practices were put into the list of them."""
     reference = settings.landing / "reference"
@@ -150,7 +181,27 @@ SETS = (
         "of which it does not say. Half of its observation periods are of people who are not in it.",
         _land_omop_database,
     ),
+    FileSet(
+        "Artificial HES",
+        "hospital",
+        "NHS England's artificial hospital records (CUREd-Plus/cuRed inst/extdata/data); Open Government Licence v3. "
+        "They hold pseudonyms, so a list of keys is landed with them and the people are registered, all made up.",
+        _land_artificial_hes,
+    ),
 )
+LISTS = """
+## OpenSAFELY codelists
+
+Codelists of seven studies (github.com/opensafely), read by `casefinder codelists load`, study by study; MIT, and the
+UK licence of SNOMED CT. A file is loaded whole or refused with the reason. An outside count finds the same codes.
+
+"""
+REFUSALS = {
+    "holds Read codes": "Read codes",
+    "no SNOMED CT or dm+d ids": "ICD-10 or Read codes, or a wrong check digit",
+    "no column of codes": "no column of SNOMED CT or dm+d codes",
+}
+"""What a refusal says of a codelist, in the page's words."""
 
 
 @proves("ingest")
@@ -170,34 +221,68 @@ def report_on(data: Path, folder: Path) -> tuple[list[Finding], str]:
         make_key(settings.key_file)
         files.land(data, settings)
         report = ingest(settings)
-        findings += _findings(files, report, settings)
-        sections.append(_section(files, report))
-    return findings, HEADER + "".join(sections)
+        ledger = read_ledger(settings.home).filter(status="loaded")
+        findings += _findings(files, report, ledger, settings)
+        sections.append(_section(files, report, ledger.filter(feed=files.feed)))
+    found, section = _codelists(data / "codelists", Settings(home=folder / "codelists"))
+    return [*findings, found], HEADER + "".join([*sections, section])
 
 
-def _findings(files: FileSet, report: IngestReport, settings: Settings) -> list[Finding]:
+def _codelists(data: Path, settings: Settings) -> tuple[Finding, str]:
+    """What came of the codelists of each study: loaded with as many codes as an outside count finds, or refused."""
+    lines, wrong, files = [], 0, 0
+    for study in sorted(data.glob("opensafely+*")):
+        origin = ListOrigin(released=dt.date(2024, 1, 1), source=study.name, licence="MIT")
+        outcomes = load_files(settings, [study], origin)
+        loaded = [outcome for outcome in outcomes if outcome.refused is None]
+        wrong += sum(outcome.codes != _distinct_codes(study / outcome.file) for outcome in loaded)
+        wrong += len(outcomes) != len(list(study.glob("*.csv")))
+        files += len(outcomes)
+        why = [sum(said in (outcome.refused or "") for outcome in outcomes) for said in REFUSALS]
+        lines.append(_codelist_row(study.name, outcomes, why))
+    heads = ["Study", "Files", "Loaded", "Codes", *REFUSALS.values()]
+    table = [_row(heads), _row(["---", *["---:"] * (len(heads) - 1)]), *lines, ""]
+    return exactly(
+        f"OpenSAFELY codelists: of {files} files, with another number of codes", wrong, 0
+    ), LISTS + "\n".join(table)
+
+
+def _codelist_row(study: str, outcomes: list[LoadOutcome], why: list[int]) -> str:
+    codes, loaded = sum(outcome.codes for outcome in outcomes), sum(outcome.refused is None for outcome in outcomes)
+    return _row([study.split("+")[1], *[f"{number:,}" for number in (len(outcomes), loaded, codes, *why)]])
+
+
+def _distinct_codes(path: Path) -> int:
+    """The distinct values of the first column of codes, by Python's own reader."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        names = {name.strip().lower(): name for name in rows.fieldnames or []}
+        column = next(names[name] for name in CODE_COLUMNS if name in names)
+        return len({row[column].strip() for row in rows if row[column] and row[column].strip()})
+
+
+def _findings(files: FileSet, report: IngestReport, ledger: pl.DataFrame, settings: Settings) -> list[Finding]:
     """That no file was refused, and that none has another number of records than an outside count finds."""
     wrong = 0
-    for row in report.files.filter(pl.col("status") == "loaded").to_dicts():
+    for row in ledger.to_dicts():
         counted = records_of(settings.landing, row["file"])
         wrong += counted != row["records"] or counted != sum(row[name] for name in OUTCOMES)
-    total = report.totals["records"]
+    total = int(ledger["records"].sum())
     return [
         exactly(f"{files.title}: files of {total:,} records that do not balance", wrong, 0),
         exactly(f"{files.title}: files refused", len(report.refused), 0),
     ]
 
 
-def _section(files: FileSet, report: IngestReport) -> str:
+def _section(files: FileSet, report: IngestReport, own: pl.DataFrame) -> str:
     """The set's part of the page: records by file, and what is held by rule."""
-    own = report.files.filter(status="loaded", feed=files.feed)
     shown = own.filter((pl.col("records") > 0) & (pl.col("blank") < pl.col("records"))).sort("table", "file")
     taken = ["records", "loaded", "quarantined", "superseded", "blank"]
     lines = [_row([row["table"], *[f"{row[name]:,}" for name in taken]]) for row in shown.to_dicts()]
     unused = own.filter((pl.col("records") > 0) & (pl.col("blank") == pl.col("records")))
     held = [
         _row([row["table"], f"`{row['rule']}`", f"{row['records']:,}"])
-        for row in report.quarantine.sort("table", "rule").to_dicts()
+        for row in report.quarantine.filter(feed=files.feed).sort("table", "rule").to_dicts()
     ]
     rules = (
         ["", "| Table | Held because | Records |", "| --- | --- | ---: |", *held]
