@@ -6,7 +6,7 @@ A drop replaces all that an earlier one of the same source gave: the model knows
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import pandera.polars as pa
 import polars as pl
@@ -21,7 +21,7 @@ from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
-from pipelines.io.landing.reading import TextTable, read_text
+from pipelines.io.landing.reading import FileCount, read_text
 from pipelines.io.landing.staging import OUTCOME, Gathered, decide, gather
 from pipelines.io.landing.store import Schema
 from pipelines.io.landing.synthea_mappings import load_mappings, mappings_digest
@@ -72,8 +72,7 @@ def load_drop(delivery: Delivery, bench: Bench) -> Loaded:
     Raises:
         LandingError: a table is missing without which nobody can be told from anybody; the whole drop waits.
     """
-    texts = [read_text(file, con=bench.con, work=bench.work) for file in delivery.files]
-    drop = _Drop(delivery=delivery, bench=bench, texts=texts)
+    drop = _Drop(delivery=delivery, bench=bench)
     if delivery.files:
         _check_whole(delivery)
         drop.load_whole()
@@ -101,7 +100,7 @@ class _Drop:
 
     delivery: Delivery
     bench: Bench
-    texts: list[TextTable]
+    counts: dict[str, FileCount] = field(default_factory=dict)
     outcomes: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=OUTCOME)])
     pending: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=QUARANTINE)])
     parts: dict[str, list[pl.DataFrame]] = field(default_factory=lambda: {name: [] for name in HISTORY})
@@ -128,14 +127,14 @@ class _Drop:
             ),
             ("methods", "admission_method", contracts.StagedMethodRules, omop_rows.type_methods),
         ):
-            if any(text.file.table == table for text in self.texts):
+            if any(file.table == table for file in self.delivery.files):
                 good = self._decide(table, contract, convert)
                 self.known[name] = good.select([column for column in SHARED[name] if column != "source"])
         self._load_people(self._load_keys())
 
     def _supersede(self) -> None:
         """Counts what is held of the drop before as superseded: this one says it all again."""
-        now = [text.file.sha256 for text in self.texts]
+        now = [file.sha256 for file in self.delivery.files]
         older = self.held.filter(~pl.col("sha256").is_in(now))
         counted = older.group_by("sha256").agg(records=pl.len().cast(pl.Int64))
         self.outcomes.append(counted.select("sha256", outcome=pl.lit("superseded"), records="records"))
@@ -167,28 +166,29 @@ class _Drop:
 
     def _load_people(self, keys: pl.DataFrame) -> None:
         """Makes the roster and the registrations: a person needs a key and an observation period."""
-        unread = self._text_rows("person")
-        typed = omop_rows.type_people(unread, keys, self._setting())
+        persons, periods = self._gather("person"), self._gather("observation_period")
+        typed = omop_rows.type_people(persons.rows, keys, self._setting())
         self._set_roster(typed.filter(pl.col("person_id").is_not_null()).unique("person", keep="last"))
-        periods = omop_rows.type_periods(self._text_rows("observation_period"), self._setting())
-        sound = periods.filter(omop_rows.is_sound_period())["person"].unique()
+        typed = omop_rows.type_periods(periods.rows, self._setting())
+        sound = typed.filter(omop_rows.is_sound_period())["person"].unique()
 
         def convert(rows: pl.DataFrame) -> pl.DataFrame:
             people = omop_rows.type_people(rows, keys, self._setting())
             has_key = pl.col("person_id").is_not_null()
             return people.with_columns(has_period=~has_key | pl.col("person").is_in(sound.implode()))
 
-        people = self._decide("person", contracts.StagedOmopPeople, convert)
+        people = self._decide("person", contracts.StagedOmopPeople, convert, gathered=persons)
         self._set_roster(people)
-        periods = self._decide(
+        registered = self._decide(
             "observation_period",
             contracts.StagedPeriods,
             partial(omop_rows.type_periods, setting=self._setting()),
+            gathered=periods,
         )
         deaths = self._decide(
             "death", contracts.StagedDeaths, partial(omop_rows.type_deaths, setting=self._setting())
         )
-        registrations = omop_rows.make_registrations(people, periods, deaths)
+        registrations = omop_rows.make_registrations(people, registered, deaths)
         self.parts["registrations"].append(registrations)
         latest = registrations.filter("is_last").select("person", "registered_date", "record_id")
         self.people = people.drop("record_id").join(latest, on="person", how="inner", validate="1:1")
@@ -199,25 +199,29 @@ class _Drop:
     def load_entries(self) -> None:
         """Stages what is about people."""
         setting = self._setting()
+        conditions = self._gather("condition_occurrence")
+        diagnoses = omop_rows.diagnoses_of(conditions.rows, setting)
         for table, convert in ENTRIES:
-            self.parts["events"].append(
-                self._decide(table, contracts.StagedOmopEntries, partial(convert, setting=setting))
+            gathered = conditions if table == "condition_occurrence" else self._gather(table)
+            good = self._decide(
+                table, contracts.StagedOmopEntries, partial(convert, setting=setting), gathered=gathered
             )
+            self.parts["events"].append(good)
         exposures = self._decide(
             "drug_exposure", contracts.StagedOmopEntries, partial(omop_rows.type_exposures, setting=setting)
         )
         is_medicine = pl.col("product_id").is_not_null()
         self.parts["medications"].append(exposures.filter(is_medicine))
         self.parts["events"].append(exposures.filter(~is_medicine))
-        self._load_visits(setting)
+        self._load_visits(setting, diagnoses)
 
-    def _load_visits(self, setting: omop_rows.Setting) -> None:
+    def _load_visits(self, setting: omop_rows.Setting, diagnoses: pl.DataFrame) -> None:
         stated = pl.DataFrame(self.words["admission"]["methods"], schema=omop_rows.METHODS)
         convert = partial(
             omop_rows.type_visits,
             setting=setting,
             methods=pl.concat([self.known["methods"], stated]),
-            diagnoses=omop_rows.diagnoses_of(self._text_rows("condition_occurrence"), setting),
+            diagnoses=diagnoses,
         )
         visits = self._decide("visit_occurrence", contracts.StagedVisits, convert)
         for kind, history in VISITS.items():
@@ -234,29 +238,39 @@ class _Drop:
         ids = record_ids(self.bench.con, visits.select(message).to_series(), self.bench.key)
         return ids.alias("record_id")
 
+    @cached_property
+    def vocabulary(self) -> omop_rows.Vocabulary:
+        """What the drop's concept ids mean; ask for it only after the vocabulary's tables have been read."""
+        return omop_rows.make_vocabulary(self.known["concepts"], self.known["links"], self.words)
+
     def _setting(self) -> omop_rows.Setting:
-        vocabulary = omop_rows.make_vocabulary(self.known["concepts"], self.known["links"], self.words)
         return omop_rows.Setting(
             extract_date=dt.datetime.strptime(self.delivery.moment, "%Y%m%d").date(),
             words=self.words,
             mappings=load_mappings(),
-            vocabulary=vocabulary,
+            vocabulary=self.vocabulary,
             roster=self.known["roster"],
         )
 
-    def _text_rows(self, table: str) -> pl.DataFrame:
-        """The rows of one table as text; those held and tried again come first."""
-        return self._gather(table).rows
-
     def _gather(self, table: str) -> Gathered:
+        """One table's rows as text, read now so that no two tables need be in memory; held rows come first."""
         columns = load_feed(NAME).tables[table].names
-        read = [text for text in self.texts if text.file.table == table]
+        files = [file for file in self.delivery.files if file.table == table]
+        read = [read_text(file, con=self.bench.con, work=self.bench.work) for file in files]
+        self.counts |= {text.file.name: text.count for text in read}
         return gather(read, pending=self.held.filter(pl.col("table") == table), columns=columns)
 
-    def _decide(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> pl.DataFrame:
+    def _decide(
+        self,
+        table: str,
+        contract: type[pa.DataFrameModel],
+        convert: Convert,
+        *,
+        gathered: Gathered | None = None,
+    ) -> pl.DataFrame:
         """The good rows of one table; its outcomes and what is held are noted, each with its practice if known."""
         columns = load_feed(NAME).tables[table].names
-        gathered = self._gather(table)
+        gathered = gathered or self._gather(table)
         messages = gathered.rows.select(omop_rows.record_message(table, self.delivery.source)).to_series()
         keyed = gathered.rows.with_columns(record_ids(self.bench.con, messages, self.bench.key).alias("record_id"))
         rows = convert(keyed).with_columns(is_deleted=pl.lit(False))
@@ -286,7 +300,7 @@ class _Drop:
         pending = pl.concat(self.pending).with_columns(practice_code=pl.when(is_placed).then("practice_code"))
         return Loaded(
             outcomes=pl.concat(self.outcomes),
-            files=tuple(text.count for text in self.texts),
+            files=tuple(self.counts.values()),
             changes=(*gone, *self._changes(staged)),
             practices=tuple(self._practices(codes, pending)),
             pending=pending.filter(pl.col("practice_code").is_null()),
