@@ -40,8 +40,8 @@ def told_admissions(records: pl.DataFrame, precedence: Precedence) -> pl.DataFra
     """The records that are believed, with the stay that each belongs to (``SPELL``); the others are left out.
 
     Within a source, episodes of a stay go together. Then, at one provider, of one person, from one day: there is one
-    stay that lasts beyond the day, as nobody lies in two beds, and those that ended on it are told apart by method
-    and number. The nth stay of one source is the nth of another.
+    stay that lasts beyond the day, as nobody lies in two beds, unless one delivery tells of two by another method;
+    those that ended on the day are told apart by method and number. The nth stay of one source is the nth of another.
     """
     episodes = _number_own_stays(_newest(records))
     told = _believed(_own_stays(episodes), precedence)
@@ -52,7 +52,7 @@ def _newest(records: pl.DataFrame) -> pl.DataFrame:
     """The records that count: an unfinished episode gives way to the finished one, an old one to the new one."""
     is_whole = pl.all_horizontal(pl.col("provider_spell", "episode_order", "episode_started_date").is_null())
     whole = pl.when(is_whole).then("record_id")
-    episode = ["source", *DAY, "provider_spell", "episode_order", "episode_started_date", "whole"]
+    episode = ["source", *DAY, "provider_spell", "admission_method", "episode_order", "episode_started_date", "whole"]
     placed = records.with_columns(whole=whole)
     finished = placed.filter(pl.col("is_finished") == pl.col("is_finished").max().over(episode))
     return finished.filter(pl.col("version") == pl.col("version").max().over(episode))
@@ -61,13 +61,14 @@ def _newest(records: pl.DataFrame) -> pl.DataFrame:
 def _number_own_stays(episodes: pl.DataFrame) -> pl.DataFrame:
     """``own_stay``: the provider's own number; without one, the nth episode of the same order is of the nth stay.
 
-    A record without number and order is a stay by itself.
+    All episodes of a stay have its admission method. A record without number and order is a stay by itself.
     """
-    place = ["source", *DAY, "provider_spell"]
+    place = ["source", *DAY, "provider_spell", "admission_method"]
     nth = pl.struct("episode_started_date", "record_id").rank("ordinal").over([*place, "episode_order"])
     is_told = pl.col("provider_spell").is_not_null() | pl.col("episode_order").is_null()
     number = pl.when(is_told).then(pl.col("whole").fill_null(1)).otherwise(nth).cast(pl.String)
-    own = pl.concat_str(pl.col("provider_spell").fill_null(""), number, separator="|")
+    told = pl.coalesce("provider_spell", pl.col("admission_method"))
+    own = pl.concat_str(told, number, separator="|")
     return episodes.with_columns(own_stay=own).drop("whole")
 
 
@@ -99,7 +100,8 @@ def _believed(stays: pl.DataFrame, precedence: Precedence) -> pl.DataFrame:
     kin = [*DAY, "is_same_day"]
     nth = pl.col("own_stay").rank("dense").over([*kin, "source", "admission_method", "version"]).cast(pl.String)
     short = pl.concat_str("admission_method", nth, separator="|")
-    one_each = best.with_columns(place=pl.when("is_same_day").then(short).otherwise(pl.lit(""))).unique(
+    methods = pl.col("admission_method").rank("dense").over([*kin, "source", "version"]).cast(pl.String)
+    one_each = best.with_columns(place=pl.when("is_same_day").then(short).otherwise(methods)).unique(
         ["source", *kin, "place"], keep="first", maintain_order=True
     )
     order = pl.struct("admission_method", "primary_code", "place")

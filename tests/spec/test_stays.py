@@ -35,6 +35,18 @@ CASES = {
         "source, days, codes, provider_spell\nsus, 2, J440, A\nsus, 9, J441, B",
         [("21", 2, "J440")],
     ),
+    "two that one delivery tells of by other methods are both kept, overlap or not": (
+        "source, admission_method, days, codes, provider_spell\nsus, 11, 1, H259, A\nsus, 22, 4, R55X, B",
+        [("11", 1, "H259"), ("22", 4, "R55X")],
+    ),
+    "a method that a later delivery corrects is one stay": (
+        "source, version, admission_method, days, provider_spell\nsus, 1, 28, 4, A\nsus, 2, 21, 4, B",
+        [("21", 4, "J440")],
+    ),
+    "episodes without numbers stay with those of their method": (
+        "episode_order, admission_method, days, codes\n1, 13, 0, Z098\n1, 21, 5, N390\n2, 21, 5, I500",
+        [("13", 0, "Z098"), ("21", 5, "N390|I500")],
+    ),
     "a stay that ended on the day and one that lasted are two": (
         "source, admission_method, days, codes\nsus, 12, 0, H269\nsus, 21, 5, J440",
         [("12", 0, "H269"), ("21", 5, "J440")],
