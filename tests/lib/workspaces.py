@@ -1,7 +1,9 @@
 """Workspaces of made-up people for tests: extracts landed and, if asked, ingested."""
 
+import csv
 import datetime as dt
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.definitions import defs
@@ -33,6 +35,15 @@ def land(
         settings.key_file.chmod(0o600)
         settings.key_file.write_bytes(key.read_bytes())
     return settings
+
+
+def list_practices(settings: Settings, icbs: Mapping[str, str]) -> None:
+    """Lands a national list of these made-up practices, each with its ICB."""
+    listed = settings.landing / "reference" / "epraccur.csv"
+    listed.parent.mkdir(parents=True)
+    with listed.open("w", encoding="utf-8", newline="") as file:
+        rows = [[code, f"{code} SURGERY", "", icb, *[""] * 8, "A", *[""] * 14] for code, icb in icbs.items()]
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
 
 
 def make_workspace(home: Path, *, people: int = 300, practices: int = 2, key: Path | None = None) -> Settings:

@@ -1,6 +1,5 @@
 """An ICB's own extraction as Parquet: checked against the history contract, a table of a practice at a time."""
 
-import csv
 import datetime as dt
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pipelines.io.landing.ingest import IngestReport, ingest
 from pipelines.io.ledger import prove, read_ledger
 from pipelines.settings import Settings
 from tests.lib.counting import records_of
+from tests.lib.workspaces import list_practices
 
 PRACTICE, FIRST, SECOND = "Y90001", "9990000018", "9990000026"
 DAY = dt.date(2020, 1, 1)
@@ -28,11 +28,7 @@ Rows = list[dict[str, Any]]
 def settings_of(home: Path) -> Settings:
     settings = Settings(home=home)
     make_key(settings.key_file)
-    folder = settings.landing / "reference"
-    folder.mkdir(parents=True)
-    with (folder / "epraccur.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = [[code, f"{code} SURGERY", "", "QE1", *[""] * 8, "A", *[""] * 14] for code in (PRACTICE, "Y90002")]
-        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
+    list_practices(settings, {PRACTICE: "QE1", "Y90002": "QE1"})
     return settings
 
 

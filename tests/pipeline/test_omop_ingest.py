@@ -24,6 +24,7 @@ from pipelines.io.landing.ingest import IngestReport, ingest
 from pipelines.io.landing.registry import FEEDS
 from pipelines.io.ledger import prove, read_ledger
 from pipelines.settings import Settings
+from tests.lib.workspaces import list_practices
 
 ICBS = {"Y90001": "QE1", "Y90002": "QE1", "Y90003": "QF2"}
 NUMBERS = ["9990000018", "9990000026", "9990000034", "9990000042", "9990000050"]
@@ -78,11 +79,7 @@ concept_id_1,concept_id_2,relationship_id,invalid_reason
 def settings_of(home: Path) -> Settings:
     settings = Settings(home=home)
     make_key(settings.key_file)
-    folder = settings.landing / "reference"
-    folder.mkdir(parents=True)
-    with (folder / "epraccur.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = [[code, f"{code} SURGERY", "", icb, *[""] * 8, "A", *[""] * 14] for code, icb in ICBS.items()]
-        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
+    list_practices(settings, ICBS)
     return settings
 
 

@@ -1,6 +1,5 @@
 """What ingestion does with Synthea files: CSV of either generation, Parquet, zips, known width drift, bad files."""
 
-import csv
 import io
 import zipfile
 from dataclasses import replace
@@ -23,6 +22,7 @@ from pipelines.io.landing.parquet_text import read_parquet_rows
 from pipelines.io.landing.synthea import FEED
 from pipelines.io.ledger import OUTCOMES, prove, read_ledger
 from pipelines.settings import Settings
+from tests.lib.workspaces import list_practices
 
 ICB = "QZZ"
 PRACTICES = ("Y90001", "Y90002")
@@ -80,11 +80,7 @@ FILES = {
 def _workspace(home: Path) -> Settings:
     settings = Settings(home=home)
     make_key(settings.key_file)
-    listed = settings.landing / "reference" / "epraccur.csv"
-    listed.parent.mkdir(parents=True)
-    with listed.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
-        writer.writerows([code, "MADE-UP SURGERY", "", ICB, *[""] * 8, "A", *[""] * 14] for code in PRACTICES)
+    list_practices(settings, dict.fromkeys(PRACTICES, ICB))
     return settings
 
 

@@ -1,6 +1,5 @@
 """The same job on records that others made: whole life courses, and the UK fork's zip, from landing to a release."""
 
-import csv
 import datetime as dt
 import os
 import shutil
@@ -18,6 +17,7 @@ from pipelines.io.ledger import OUTCOMES, prove, read_ledger
 from pipelines.io.releases import verify_release
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
+from tests.lib.workspaces import list_practices
 
 SHARED = Path(os.environ.get("CASEFINDER_SHARED_DATA", "/nowhere"))
 ICB, LIFE_COURSES, UK_FORK = "QZZ", "Y90001", "Y90002"
@@ -79,18 +79,14 @@ HISTORY_ROWS = {
 
 def _copy_files(settings: Settings) -> None:
     """The parquet files in one practice's folder, the zip in another's, and a list of these two practices."""
-    first, second, reference = (
-        settings.landing / part for part in (f"synthea/{LIFE_COURSES}", f"synthea/{UK_FORK}", "reference")
-    )
-    for folder in (first, second, reference):
+    first, second = (settings.landing / "synthea" / practice for practice in (LIFE_COURSES, UK_FORK))
+    for folder in (first, second):
         folder.mkdir(parents=True)
     for path in (SHARED / "synthea").glob("*.parquet"):
         shutil.copyfile(path, first / path.name)
     zipped = SHARED / "nhse-swpc-synthea" / "csv_hypertension_1000.zip"
     shutil.copyfile(zipped, second / zipped.name)
-    with (reference / "epraccur.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = [[code, "MADE-UP SURGERY", "", ICB, *[""] * 23] for code in (LIFE_COURSES, UK_FORK)]
-        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
+    list_practices(settings, {LIFE_COURSES: ICB, UK_FORK: ICB})
 
 
 def _answer_opt_outs(settings: Settings) -> None:

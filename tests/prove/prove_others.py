@@ -23,6 +23,7 @@ from pipelines.io.landing.synthea_rows import made_up_numbers
 from pipelines.io.ledger import OUTCOMES, read_ledger
 from pipelines.settings import Settings
 from tests.lib.counting import records_of
+from tests.lib.workspaces import list_practices
 from tests.prove.claims import Finding, exactly, proves
 
 PAGE = Path(__file__).parents[2] / "docs" / "feeds" / "on-others-files.md"
@@ -127,11 +128,7 @@ def _land_artificial_hes(data: Path, settings: Settings) -> None:
 
 def _list_practice(settings: Settings, feed: str, folder: str) -> Path:
     """The folder of a made-up practice or drop, after the practices were put into the list of them."""
-    reference = settings.landing / "reference"
-    reference.mkdir(parents=True)
-    with (reference / "epraccur.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = [[code, "MADE-UP SURGERY", "", ICB, *[""] * 8, "A", *[""] * 14] for code in PRACTICES.values()]
-        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
+    list_practices(settings, dict.fromkeys(PRACTICES.values(), ICB))
     target = settings.landing / feed / folder
     target.mkdir(parents=True)
     return target
