@@ -38,7 +38,7 @@ StudyFolder = Annotated[
     typer.Option(help="A folder with people, person_features and outcome as Parquet, in place of this workspace."),
 ]
 Explained = Annotated[str | None, typer.Option(help="Why a leak alarm is no fault; it goes on record.")]
-EXTRACTS = ("emis", "hospital", "reference", "opt_out")
+EXTRACTS = ("emis", "systmone", "hospital", "reference", "opt_out")
 AsOf = Annotated[dt.datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A Monday: what may be known.")]
 DEMO_AS_OF = dt.datetime(2026, 11, 16)
 
@@ -62,12 +62,15 @@ def synth(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="emis, hospital (HES), sus, reference, opt_out or history; may be repeated. "
+            help="emis, systmone, hospital (HES), sus, reference, opt_out or history; may be repeated. "
             "Default: all but sus and history."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The workspace to write to.")] = Path("workspace"),
     seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 1,
+    systmone_share: Annotated[
+        float, typer.Option(min=0, max=1, help="With both emis and systmone: the share of practices on SystmOne.")
+    ] = 0.25,
     as_of: AsOf = DEMO_AS_OF,
 ) -> None:
     """Make up a population whose true risk is known, and write it as the suppliers write their extracts."""
@@ -77,7 +80,15 @@ def synth(
     formats: Any = format or EXTRACTS
     with _plain_errors(), _progress() as progress:
         progress.add_task(f"making up {people:,} people in {practices} practices")
-        write_extracts(people=people, practices=practices, seed=seed, as_of=as_of.date(), formats=formats, out=out)
+        write_extracts(
+            people=people,
+            practices=practices,
+            seed=seed,
+            as_of=as_of.date(),
+            formats=formats,
+            out=out,
+            systmone_share=systmone_share,
+        )
 
 
 @app.command()

@@ -19,8 +19,8 @@ from data_contracts.tables.history import (
 WITHHELD = ("dummy_patient", "spine_sensitive", "confidential", "identity_withheld")
 """Reasons why a row is kept out for good: its raw text is not kept, and what was loaded before goes."""
 
-RETRIED = ("code_not_known", "code_not_mapped", "person_not_held", "stay_not_held")
-"""Reasons that may go when a code, a patient or a roster arrives: rows with no other reason are tried again."""
+RETRIED = ("code_not_known", "code_not_mapped", "person_not_held", "stay_not_held", "issued_after_extract")
+"""Reasons that may go when a code, a patient, a roster or a day arrives: rows with none but these are tried again."""
 
 ODS_CODE = r"^[A-Z0-9]{3,8}$"
 
@@ -73,37 +73,61 @@ class StagedRow(Contract):
     is_confidential: bool = _must_be(False, "confidential")
 
 
-class StagedPatients(StagedRow):
-    """One row per patient record of a practice."""
+class StagedPeople(StagedRow):
+    """One row per patient record of a practice, whatever the person's registrations."""
 
     person_id: pl.Int64 = pa.Field(
         description="Keyed pseudonym of the NHS number", metadata={"missing": "nhs_number_not_valid"}
     )
     birth_date: dt.date = pa.Field(description="Date of birth")
     death_date: dt.date = pa.Field(nullable=True, description="Date of death")
-    registered_date: dt.date = pa.Field(description="First day of the registration")
     sex: str = _word(SEXES, "sex_not_known_word", "Registered sex")
-    registration_type: str = _word(REGISTRATION_TYPES, "registration_type_not_known", "Type of registration")
     is_dummy: bool = _must_be(False, "dummy_patient")
     is_spine_sensitive: bool = _must_be(False, "spine_sensitive")
 
     birth_date_after_extract = _no_later("birth_date_after_extract", "birth_date", "extract_date")
-    registered_date_after_extract = _no_later("registered_date_after_extract", "registered_date", "extract_date")
-    registered_date_before_birth = _no_later("registered_date_before_birth", "birth_date", "registered_date")
     death_date_after_extract = _no_later("death_date_after_extract", "death_date", "extract_date")
     death_date_before_birth = _no_later("death_date_before_birth", "birth_date", "death_date")
 
 
-class StagedEntry(StagedRow):
+class StagedPatients(StagedPeople):
+    """One row per patient record of a practice that carries one registration."""
+
+    registered_date: dt.date = pa.Field(description="First day of the registration")
+    registration_type: str = _word(REGISTRATION_TYPES, "registration_type_not_known", "Type of registration")
+
+    registered_date_after_extract = _no_later("registered_date_after_extract", "registered_date", "extract_date")
+    registered_date_before_birth = _no_later("registered_date_before_birth", "birth_date", "registered_date")
+
+
+class StagedAbout(StagedRow):
     """One row per record about a patient of the practice. ``person_state`` is held, a withheld reason, or null."""
 
     person_state: str = pa.Field(description="What the roster says", metadata={"missing": "person_not_held"})
-    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the patient")
-    clinical_date: dt.date = pa.Field(nullable=True, description="Clinical date")
 
     dummy_patient = _rule("dummy_patient", pl.col("person_state") != "dummy_patient")
     spine_sensitive = _rule("spine_sensitive", pl.col("person_state") != "spine_sensitive")
     confidential = _rule("confidential", pl.col("person_state") != "confidential")
+
+
+class StagedRegistrations(StagedAbout):
+    """One row per registration of a patient, where a patient may have several."""
+
+    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the patient")
+    registered_date: dt.date = pa.Field(description="First day of the registration")
+    registration_type: str = _word(REGISTRATION_TYPES, "registration_type_not_known", "Type of registration")
+    has_organisation: bool = _must_be(True, "organisation_missing")
+
+    registered_date_after_extract = _no_later("registered_date_after_extract", "registered_date", "extract_date")
+    registered_date_before_birth = _no_later("registered_date_before_birth", "birth_date", "registered_date")
+
+
+class StagedEntry(StagedAbout):
+    """One row per dated record about a patient of the practice."""
+
+    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the patient")
+    clinical_date: dt.date = pa.Field(nullable=True, description="Clinical date")
+
     date_after_extract = _no_later("date_after_extract", "clinical_date", "extract_date")
     date_before_birth = _no_later("date_before_birth", "birth_date", "clinical_date")
 
@@ -130,10 +154,28 @@ class StagedMedications(StagedEvents):
     clinical_date: dt.date = pa.Field(description="Date of issue", metadata={"missing": "date_missing"})
 
 
+class StagedCodedEntries(StagedEvents):
+    """One row per entry that carries its own SNOMED CT code."""
+
+    has_check_digit: bool = _must_be(True, "check_digit_wrong")
+
+
+class StagedIssues(StagedMedications):
+    """One row per issue of a medicine that may be dated ahead: then it waits until its day has come."""
+
+    date_after_extract = _no_later("issued_after_extract", "clinical_date", "extract_date")
+
+
 class StagedContacts(StagedEntry):
     """One row per consultation or booked slot."""
 
     clinical_date: dt.date = pa.Field(description="Date of the contact", metadata={"missing": "date_missing"})
+
+
+class StagedAppointments(StagedContacts):
+    """One row per appointment whose status is a number of the supplier's mapping."""
+
+    code_state: str = pa.Field(description="known, or null", metadata={"missing": "code_not_known"})
 
 
 class StagedHospitalRow(Contract):
@@ -212,6 +254,14 @@ class StagedCodes(Contract):
     """One row per code of a supplier's code table. A local code without a target is kept, as not mapped."""
 
     code_id: pl.Int64 = pa.Field(description="The supplier's code id", metadata={"missing": "key_missing"})
+    is_readable_target: bool = _must_be(True, "code_not_a_number")
+    has_check_digit: bool = _must_be(True, "check_digit_wrong")
+
+
+class StagedCodeMap(Contract):
+    """One row per code of a map to SNOMED CT. A code without a target is kept, as not mapped."""
+
+    ctv3_code: str = pa.Field(description="CTV3 code", metadata={"missing": "key_missing"})
     is_readable_target: bool = _must_be(True, "code_not_a_number")
     has_check_digit: bool = _must_be(True, "check_digit_wrong")
 

@@ -55,9 +55,9 @@ def add_files(ledger: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
 def move_outcomes(ledger: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
     """The ledger after held records found another outcome.
 
-    ``moved`` has practice_code, sha256, outcome and records: so many records of that loaded file left the quarantine.
+    ``moved`` has practice_code, sha256, window_end, outcome, records: so many records of a file left the quarantine.
     """
-    keys = ["practice_code", "sha256"]
+    keys = ["practice_code", "sha256", "window_end"]
     others = [name for name in OUTCOMES if name != "quarantined"]
     wide = moved.group_by(keys).agg(
         pl.col("records").filter(pl.col("outcome") == name).sum().alias(f"{name}_more") for name in others

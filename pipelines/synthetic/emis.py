@@ -1,6 +1,7 @@
 """Writes made-up people as an EMIS bulk extract: one folder a practice, the suppliers' names, quotes and quirks."""
 
 import datetime as dt
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import polars as pl
 
 from data_contracts.tables.history import CONTACT_KINDS
 from pipelines.synthetic.gp_records import NO_VALUE, Entries
-from pipelines.synthetic.identifiers import guids, nhs_numbers, postcodes
+from pipelines.synthetic.identifiers import guids, nhs_numbers
+from pipelines.synthetic.patient_records import cancelled, dates, patient_details, patient_numbers, undated
 from pipelines.synthetic.population import Memberships, Population, at_practices, memberships
-from pipelines.synthetic.world import NEVER, Ints, World, read_table, stream
+from pipelines.synthetic.world import Ints, read_table
 
 PARENT_CODE_ID = 1_000_000
 
@@ -20,8 +22,8 @@ def columns_of(table: str) -> list[str]:
     return str(read_table("emis_tables").filter(table=table)["columns"].item()).split("|")
 
 
-def write_emis(population: Population, folder: Path, *, processing_id: int = 1) -> None:
-    """One file per table and practice, under ``folder/<practice code>/``."""
+def write_emis(population: Population, folder: Path, practices: Iterable[int], *, processing_id: int = 1) -> None:
+    """One file per table and practice asked for, under ``folder/<practice code>/``."""
     members = memberships(population)
     tables = {
         **_people(population, members),
@@ -29,8 +31,7 @@ def write_emis(population: Population, folder: Path, *, processing_id: int = 1) 
         **_medicines(population, members),
         **_contacts(population, members),
     }
-    first, last = population.chunk.first_practice, population.chunk.last_practice
-    for practice in range(first, last):
+    for practice in practices:
         own = {name: table.filter(practice=practice).drop("practice") for name, table in tables.items()}
         _write_practice(population, practice, own | _places(population, practice), folder, processing_id)
 
@@ -73,50 +74,32 @@ def _laid_out(name: str, filled: pl.DataFrame, organisation: str, processing_id:
     return filled.select(chosen)
 
 
-def _date(values: Ints) -> pl.Series:
-    """ISO dates; NEVER is empty."""
-    days = np.asarray(values).astype(np.int64)
-    return (
-        pl.Series(np.where(days >= NEVER, 0, days).astype(np.int32)).cast(pl.Date).set(pl.Series(days >= NEVER), None)
-    )
-
-
 def _people(population: Population, members: Memberships) -> dict[str, pl.DataFrame]:
     """Admin_Patient: one row per patient and practice, with dummies and sensitive patients among them."""
-    people, world, plan = population.people, population.world, population.plan
-    who = members.person
-    draw = stream(plan.seed, population.chunk.number, "patient rows")
-    place = draw.random(members.count)
-    dummy = place < world.number("registration.dummies")
-    sensitive = (place > 0.5) & (place < 0.5 + world.number("registration.sensitive"))
-    confidential = (place > 0.8) & (place < 0.8 + world.number("registration.confidential"))
-    death = population.lives.death_day[who]
-    given, surname, street = (_names(world, kind, members.count, draw) for kind in ("given", "surname", "street"))
-    unknown = people.person_id[who] % 1000 < 1000 * world.number("registration.unknown_postcode")
+    people, plan = population.people, population.plan
+    who, details = members.person, patient_details(population, members)
     frame = pl.DataFrame(
         {
             "practice": members.practice,
-            "PatientGuid": guids(plan.seed, "patient", _patient(population, members, np.arange(members.count))),
+            "PatientGuid": guids(plan.seed, "patient", patient_numbers(population, members)),
             "UsualGpUserInRoleGuid": guids(plan.seed, "user", members.practice),
             "Sex": np.where(people.is_male[who], "M", "F"),
-            "DateOfBirth": _date(people.birth_day[who]),
-            "DateOfDeath": _date(np.where(death < plan.anchor_day, death, NEVER)),
+            "DateOfBirth": dates(people.birth_day[who]),
+            "DateOfDeath": dates(details.death_day),
             "Title": np.where(people.is_male[who], "Mr", "Ms"),
-            "GivenName": given,
-            "Surname": surname,
-            "DateOfRegistration": _date(members.registered_day),
+            "GivenName": details.given,
+            "Surname": details.surname,
+            "DateOfRegistration": dates(members.registered_day),
             "NhsNumber": nhs_numbers(people.index[who], plan.seed),
             "PatientNumber": np.arange(1, members.count + 1),
             "PatientTypeDescription": np.where(members.is_temporary, " Temporary", " Regular"),
-            "DummyType": np.where(dummy, "true", "false"),
-            "NumberAndStreet": street,
-            "Postcode": pl.Series(postcodes(people.lsoa[who], draw.integers(0, 20, members.count))).set(
-                pl.Series(unknown), ""
-            ),
+            "DummyType": np.where(details.is_dummy, "true", "false"),
+            "NumberAndStreet": details.street,
+            "Postcode": details.postcode,
             "PersonGuid": guids(plan.seed, "person", people.index[who]),
-            "DateofDeactivation": _date(members.deregistered_day),
-            "SpineSensitive": np.where(sensitive, "true", "false"),
-            "IsConfidential": np.where(confidential, "true", "false"),
+            "DateofDeactivation": dates(members.deregistered_day),
+            "SpineSensitive": np.where(details.is_sensitive, "true", "false"),
+            "IsConfidential": np.where(details.is_confidential, "true", "false"),
         }
     )
     return {"Admin_Patient": frame.rename({"DateofDeactivation": _deactivation()})}
@@ -125,18 +108,6 @@ def _people(population: Population, members: Memberships) -> dict[str, pl.DataFr
 def _deactivation() -> str:
     """How this version spells the deactivation date."""
     return next(column for column in columns_of("Admin_Patient") if column.lower() == "dateofdeactivation")
-
-
-def _names(world: World, kind: str, count: int, draw: np.random.Generator) -> pl.Series:
-    """Made-up names."""
-    words = world.entry(f"names.{kind}")
-    return pl.Series(words).gather(draw.integers(0, len(words), count))
-
-
-def _patient(population: Population, members: Memberships, record: Ints) -> Ints:
-    """A number that is the record's own: the person and the place it has among the person's records."""
-    kind = members.is_former.astype(np.int64) + 2 * members.is_temporary
-    return population.people.index[members.person[record]] * 4 + kind[record]
 
 
 def _code_ids(population: Population) -> pl.Series:
@@ -148,11 +119,10 @@ def _observations(population: Population, members: Memberships) -> dict[str, pl.
     """CareRecord_Observation, blood pressures as children of one reading in either order; problems beside it."""
     record, found = at_practices(population, members, population.events)
     frame = _entry_frame(population, members, record, found, "observation")
-    draw = stream(population.plan.seed, population.chunk.number, "undated")
-    undated = draw.random(len(record)) < population.world.number("recording.undated")
+    is_undated = undated(population, len(record))
     frame = frame.with_columns(
-        EffectiveDate=pl.when(pl.Series(~undated)).then("EffectiveDate"),
-        EffectiveDatePrecision=pl.when(pl.Series(undated)).then(pl.lit("U")).otherwise(pl.lit("YMD")),
+        EffectiveDate=pl.when(pl.Series(~is_undated)).then("EffectiveDate"),
+        EffectiveDatePrecision=pl.when(pl.Series(is_undated)).then(pl.lit("U")).otherwise(pl.lit("YMD")),
         ObservationGuid=pl.col("guid"),
         Value=pl.Series(found.value).fill_nan(None).cast(pl.Float64).round(1).cast(pl.String).str.strip_suffix(".0"),
         NumericUnit=pl.Series(population.coding.units)
@@ -219,7 +189,7 @@ def _entry_frame(
     """What all kinds of entry share: guid, patient, dates, people, code."""
     plan = population.plan
     number = np.arange(len(record)) + (population.chunk.number << 40)
-    patients = pl.Series(guids(plan.seed, "patient", _patient(population, members, np.arange(members.count))))
+    patients = pl.Series(guids(plan.seed, "patient", patient_numbers(population, members)))
     users = pl.Series(guids(plan.seed, "user", members.practice))
     entered = found.day + found.delay.astype(np.int32)
     return pl.DataFrame(
@@ -227,8 +197,8 @@ def _entry_frame(
             "practice": members.practice[record],
             "guid": guids(plan.seed, kind, number),
             "PatientGuid": patients.gather(record),
-            "EffectiveDate": _date(found.day),
-            "EnteredDate": _date(entered),
+            "EffectiveDate": dates(found.day),
+            "EnteredDate": dates(entered),
             "EnteredTime": pl.Series(["09:15:00", "11:40:00", "14:05:00", "16:30:00"]).gather(number % 4),
             "ClinicianUserInRoleGuid": users.gather(record),
             "EnteredByUserInRoleGuid": users.gather(record),
@@ -274,19 +244,18 @@ def _contacts(population: Population, members: Memberships) -> dict[str, pl.Data
     )
     missed = (kind == CONTACT_KINDS.index("appointment_missed")).filter(kind != CONTACT_KINDS.index("consultation"))
     slots = frame.filter(kind != CONTACT_KINDS.index("consultation"))
-    draw = stream(population.plan.seed, population.chunk.number, "slots")
-    cancelled = pl.Series(draw.random(slots.height) < 0.03) & ~missed
+    is_cancelled = cancelled(population, missed)
     slots = slots.select(
         "practice",
         SlotGuid="guid",
         AppointmentDate="EffectiveDate",
         AppointmentStartTime="EnteredTime",
         PlannedDurationInMinutes=pl.lit("10"),
-        PatientGuid=pl.when(~cancelled).then("PatientGuid").otherwise(pl.lit("")),
+        PatientGuid=pl.when(~is_cancelled).then("PatientGuid").otherwise(pl.lit("")),
         DidNotAttend=pl.when(missed).then(pl.lit("true")).otherwise(pl.lit("false")),
         SessionGuid=pl.Series(guids(population.plan.seed, "session", slots["practice"].to_numpy())),
         BookedDate="EffectiveDate",
-        SlotStatus=pl.when(cancelled)
+        SlotStatus=pl.when(is_cancelled)
         .then(pl.lit("Cancelled"))
         .when(missed)
         .then(pl.lit("DNA"))

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import floor
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,14 +13,15 @@ import polars as pl
 from pipelines.synthetic.emis import write_emis
 from pipelines.synthetic.history import HistoryFiles, history_tables, write_places
 from pipelines.synthetic.hospital import admitted_episodes, attendances, write_pipes
-from pipelines.synthetic.places import Plan, plan
+from pipelines.synthetic.places import Chunk, Plan, plan
 from pipelines.synthetic.population import Population, make_population
 from pipelines.synthetic.reference import list_sizes, not_opted_out, write_list_sizes, write_reference, write_reply
 from pipelines.synthetic.sus import sus_tables, write_sus
+from pipelines.synthetic.systmone import write_systmone
 from pipelines.synthetic.truth import truth_frame
 from pipelines.synthetic.world import load_world
 
-Format = Literal["emis", "hospital", "sus", "reference", "opt_out", "history"]
+Format = Literal["emis", "systmone", "hospital", "sus", "reference", "opt_out", "history"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -30,6 +32,7 @@ class _Output:
     out: Path
     formats: frozenset[str]
     plan: Plan
+    systmone_share: float = 0.25
     is_first: bool = True
     replies: list[pl.Series] = field(default_factory=list)
     sizes: list[pl.DataFrame] = field(default_factory=list)
@@ -38,6 +41,16 @@ class _Output:
     def landing(self) -> Path:
         """The landing folder."""
         return self.out / "landing"
+
+    def practices(self, supplier: str, chunk: Chunk) -> list[int]:
+        """The practices of a chunk that use a supplier's system: all of them if only that one is asked for."""
+        if supplier not in self.formats:
+            return []
+        both = {"emis", "systmone"} <= self.formats
+        share = self.systmone_share if both else float("systmone" in self.formats)
+        places = range(chunk.first_practice, chunk.last_practice)
+        is_systmone = [floor((place + 1) * share) > floor(place * share) for place in places]
+        return [place for place, found in zip(places, is_systmone, strict=True) if found == (supplier == "systmone")]
 
 
 def write_extracts(
@@ -50,11 +63,13 @@ def write_extracts(
     out: Path,
     icbs: int | None = None,
     with_truth: bool = True,
+    systmone_share: float = 0.25,
 ) -> Plan:
     """The plan of the population that was made, after writing it under ``out``.
 
-    ``formats``: emis, hospital (HES), sus, reference, opt_out go to ``out/landing``; history to ``out/history``; the
-    true risks to ``out/truth/<icb>.parquet``, by NHS number, or by person_id where only history is asked for.
+    ``formats``: history goes to ``out/history``, the others (hospital is HES) to ``out/landing``; the true risks to
+    ``out/truth/<icb>.parquet``, by NHS number, or by person_id where only history is asked for. With both emis and
+    systmone, ``systmone_share`` of the practices use SystmOne and the others EMIS.
 
     Raises:
         ValueError: an unknown format, or more people than there are places or numbers for.
@@ -64,7 +79,7 @@ def write_extracts(
         raise ValueError(f"formats {sorted(unknown)} are unknown; choose among {', '.join(FORMATS)}")
     world = load_world()
     made = plan(world, people=people, practices=practices, seed=seed, anchor=as_of, icbs=icbs)
-    output = _Output(out=out, formats=frozenset(formats), plan=made)
+    output = _Output(out=out, formats=frozenset(formats), plan=made, systmone_share=systmone_share)
     for icb_code, chunks in groupby(made.chunks, key=lambda chunk: chunk.icb_code):
         files = HistoryFiles(out / "history", icb_code)
         truths: list[pl.DataFrame] = []
@@ -85,8 +100,9 @@ def _write_chunk(population: Population, output: _Output, files: HistoryFiles) -
     if "history" in output.formats:
         for name, table in history_tables(population):
             files.add(name, table)
-    if "emis" in output.formats:
-        write_emis(population, output.landing / "emis")
+    for supplier, write in (("emis", write_emis), ("systmone", write_systmone)):
+        if practices := output.practices(supplier, population.chunk):
+            write(population, output.landing / supplier, practices)
     if output.formats & {"hospital", "sus"}:
         _write_hospital(population, output)
     if "opt_out" in output.formats:

@@ -58,4 +58,4 @@ def test_score_without_an_input_says_what_it_takes(home: Path) -> None:
 
 
 def test_synth_in_an_unknown_format_names_the_known(home: Path) -> None:
-    assert "choose among emis, hospital" in said("synth", "--format", "vision", "--people", "300")
+    assert "choose among emis, systmone, hospital" in said("synth", "--format", "vision", "--people", "300")

@@ -213,7 +213,7 @@ def test_held_rows_are_tried_again_when_the_mappings_change(
 ) -> None:
     _land(settings, **FILES)
     with monkeypatch.context() as patched:
-        other = replace(FEED, mappings=lambda: "another set of mappings")
+        other = replace(FEED, mappings=lambda places: "another set of mappings")
         patched.setattr(ingestion, "FEEDS", tuple(other if feed is FEED else feed for feed in ingestion.FEEDS))
         ingest(settings)
     held = settings.identity / "quarantine" / "synthea" / "Y90001.parquet"

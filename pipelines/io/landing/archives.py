@@ -13,6 +13,7 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.io.landing.archive_parts import open_archive
 from pipelines.io.landing.errors import LandingError
 
 SMALLEST_BOMB = 1_000_000
@@ -112,7 +113,7 @@ def open_member(archive: Path, name: str) -> Iterator[IO[bytes]]:
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with open_archive(archive) as file, zipfile.ZipFile(file) as opened:
             yield opened
     except UNREADABLE as error:
         raise _refusal(archive, "a zip archive that can be read", type(error).__name__) from None

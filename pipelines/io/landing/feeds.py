@@ -63,19 +63,24 @@ class FeedTable(BaseModel):
 
 
 class Archive(ArchiveLimits):
-    """What a feed's archives are called and may hold. ``ignored`` are members that are junk, by their full name."""
+    """What a feed's archives are called and may hold. ``ignored`` are members that are junk, by their full name.
+
+    ``part_name`` is what the earlier parts of an archive that was cut are called; the last has its own name.
+    """
 
     file_name: str
+    part_name: str | None = None
     ignored: str | None = None
 
 
 class FeedContract(BaseModel):
     """One feed's contract, with its provenance.
 
-    ``split_by`` says what a folder of the feed is: a practice, a drop of several practices (named by ``drop_name``,
-    with groups source and moment; whole if each replaces the one before), or, if neither, that files lie in the
-    feed's folder itself. ``formats`` are those of names with another ending; ``year_made`` is the month and day after
-    a financial year's end on which a file that is named by the year is taken to have been made.
+    ``split_by`` says what a folder of the feed is: a practice, a drop of several practices (its path is named by
+    ``drop_name``, with groups source and moment), or, if neither, that files lie in the feed's folder itself.
+    ``drop_of_practice`` is true if the source of a drop of one practice is its code. ``formats`` are those of names
+    with another ending; ``year_made`` is the month and day after a financial year's end on which a file that is named
+    by the year is taken to have been made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -89,7 +94,7 @@ class FeedContract(BaseModel):
     folder: str
     split_by: Literal["practice", "drop"] | None = None
     drop_name: str | None = None
-    drops_are_whole: bool = False
+    drop_of_practice: bool = False
     file_name: str
     archive: Archive | None = None
     most_records: int = 100_000_000
@@ -99,6 +104,11 @@ class FeedContract(BaseModel):
     tables: dict[str, FeedTable]
     unused_tables: list[str] = Field(default_factory=list)
     words: dict[str, Any]
+
+    def practice_of(self, source: str) -> str | None:
+        """The practice that a source is by its name, None if it is a drop of several or the feed."""
+        may_be = self.split_by == "practice" or (self.split_by == "drop" and self.drop_of_practice)
+        return source if may_be and is_ods_code(source) else None
 
     def match(self, file_name: str) -> dict[str, str] | None:
         """The parts of a file name that meets the contract, None if it does not."""
@@ -123,6 +133,11 @@ class FeedContract(BaseModel):
 def _is_numbered(text: str, start: str) -> bool:
     digits = text.removeprefix(start)
     return text.startswith(start) and len(digits) == 2 and digits.isascii() and digits.isdigit()
+
+
+def is_ods_code(text: str) -> bool:
+    """True if a text can be the code of an organisation: it names files and folders."""
+    return text.isascii() and text.isalnum() and text == text.upper() and 3 <= len(text) <= 8
 
 
 @cache

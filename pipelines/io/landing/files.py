@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.io.landing import databases
 from pipelines.io.landing.archives import Member, hash_member, list_members
 from pipelines.io.landing.errors import LandingError
-from pipelines.io.landing.feeds import Archive, FeedContract
+from pipelines.io.landing.feeds import Archive, FeedContract, is_ods_code
 
 ANSWERS = "feedback"
 """The folder of practices' answers: workbooks that the weekly run reads itself."""
@@ -23,7 +23,7 @@ class LandedFile:
     """One file whose name meets its feed's contract. ``moment`` and ``rank`` order the deliveries of a source.
 
     ``source`` is the practice, the drop or the feed; ``member`` the name inside the archive at ``path``, None if the
-    file is no part of an archive. ``is_of_whole`` is true if its delivery replaces all that the source gave before.
+    file is no part of an archive.
     """
 
     path: Path
@@ -38,7 +38,6 @@ class LandedFile:
     problem: str | None = None
     member: str | None = None
     source: str = ""
-    is_of_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,9 @@ def _identify(path: Path, landing: Path, contracts: Sequence[FeedContract]) -> l
     archive = contract.archive
     if archive is not None and (named := re.fullmatch(archive.file_name, parts[-1], flags=re.ASCII)):
         return _open_archive(place, archive, moment=named.groupdict().get("moment") or place.moment)
+    if archive is not None and re.fullmatch(archive.part_name or "", parts[-1], flags=re.ASCII):
+        has_last = path.with_suffix(".zip").is_file()
+        return [] if has_last else [UnknownFile(shown, "a part of an archive whose last part (.zip) is missing")]
     return [_file(place)]
 
 
@@ -121,11 +123,9 @@ def _place(place: _Place, parts: tuple[str, ...]) -> _Place | None:
     if contract.split_by is None:
         return place if len(parts) == 2 else None
     if contract.split_by == "practice":
-        return replace(place, source=parts[1]) if len(parts) == 3 and _is_ods_code(parts[1]) else None
+        return replace(place, source=parts[1]) if len(parts) == 3 and is_ods_code(parts[1]) else None
     is_archive = len(parts) == 2 and place.path.suffix in (".zip", databases.SUFFIX)
-    if len(parts) != 3 and not is_archive:
-        return None
-    drop = place.path.stem if is_archive else parts[1]
+    drop = place.path.stem if is_archive else "/".join(parts[1:-1])
     named = re.fullmatch(contract.drop_name or "", drop, flags=re.ASCII)
     if named is None or not _is_moment(named["moment"]):
         return None
@@ -147,21 +147,20 @@ def _named(place: _Place, name: str) -> LandedFile | None:
     named = contract.match(name)
     if named is None:
         return None
-    table = contract.table_named(named.get("table") or next(iter(contract.tables)))
+    table = contract.table_named(named.get("table") or named.get("map") or next(iter(contract.tables)))
     if table is None or not _is_moment(named.get("moment")):
         return None
     return LandedFile(
         path=place.path,
         name=place.shown,
         feed=contract.feed,
-        practice_code=place.source if contract.split_by == "practice" else None,
+        practice_code=contract.practice_of(place.source),
         table=table,
         moment=named.get("moment") or place.moment,
         rank=int(named.get("sequence") or 0),
         sha256="",
         size=0,
         source=place.source,
-        is_of_whole=contract.drops_are_whole,
     )
 
 
@@ -206,7 +205,3 @@ def _is_moment(digits: str | None) -> bool:
         return not digits or bool(dt.datetime.strptime(digits[:8], "%Y%m%d"))
     except ValueError:
         return False
-
-
-def _is_ods_code(text: str) -> bool:
-    return text.isascii() and text.isalnum() and text == text.upper() and 3 <= len(text) <= 8

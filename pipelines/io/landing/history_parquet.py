@@ -22,7 +22,7 @@ from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
 from pipelines.io.landing.reading import TextTable, read_text
-from pipelines.io.landing.staging import OUTCOME, decide, gather
+from pipelines.io.landing.staging import OUTCOME, decide, gather, tally
 
 NAME = "history_parquet"
 CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
@@ -104,8 +104,7 @@ class _Loading:
 
     def _supersede(self, held: pl.DataFrame) -> None:
         """Counts what is held of the table's last file as superseded: the new one says it all again."""
-        counted = held.group_by("sha256").agg(records=pl.len().cast(pl.Int64))
-        self.outcomes.append(counted.select("sha256", outcome=pl.lit("superseded"), records="records"))
+        self.outcomes.append(tally(held, "superseded"))
 
     def _with_ids(self, table: str, rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
         """The rows with the pseudonyms of person and record; a row without a key is known by all that it says."""

@@ -16,7 +16,7 @@ from pipelines.io.landing.hospital_rows import Convert, Words
 from pipelines.io.landing.protocol import Bench, Delivery
 from pipelines.io.landing.quarantine import QUARANTINE
 from pipelines.io.landing.reading import FileCount, TextTable, read_text
-from pipelines.io.landing.staging import OUTCOME, Gathered, decide, gather
+from pipelines.io.landing.staging import OUTCOME, Gathered, decide, gather, tally
 
 BATCH = 1_000_000
 """About how many records are typed at a time; all versions of a record, and all parts of a stay, go together."""
@@ -148,8 +148,7 @@ class Round:
     def account(self, outcome: str, rows: pl.DataFrame, gathered: Gathered) -> None:
         """Counts the outcome of rows that ``decide`` is not asked about."""
         named = rows.select("file_no").join(gathered.files, on="file_no", how="left", validate="m:1")
-        counted = named.group_by("sha256").agg(records=pl.len().cast(pl.Int64))
-        self.outcomes.append(counted.select("sha256", outcome=pl.lit(outcome), records="records"))
+        self.outcomes.append(tally(named, outcome))
 
     def _with_person(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with the person, by NHS number or pseudonym, and the practice where the person is registered."""

@@ -39,7 +39,12 @@ class OptOutFeed:
             except LandingError as error:
                 landing.register.refuse([file], source="national opt-out", reason=str(error))
                 continue
-            counts = {"sha256": [file.sha256], "outcome": ["loaded"], "records": [reply.count.records]}
+            counts = {
+                "sha256": [file.sha256],
+                "moment": [file.moment],
+                "outcome": ["loaded"],
+                "records": [reply.count.records],
+            }
             landing.register.account([reply.count], pl.DataFrame(counts), practice_code=None)
             store.write(reply.allowed, path)
 

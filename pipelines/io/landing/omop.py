@@ -22,7 +22,7 @@ from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
 from pipelines.io.landing.reading import FileCount, read_text
-from pipelines.io.landing.staging import OUTCOME, Gathered, decide, gather
+from pipelines.io.landing.staging import OUTCOME, Gathered, decide, gather, tally
 from pipelines.io.landing.store import Schema
 from pipelines.io.landing.synthea_mappings import load_mappings, mappings_digest
 
@@ -80,7 +80,7 @@ def load_drop(delivery: Delivery, bench: Bench) -> Loaded:
     return drop.result()
 
 
-FEED = PracticeFeed(name=NAME, load=load_drop, shared=SHARED, mappings=mappings_digest)
+FEED = PracticeFeed(name=NAME, load=load_drop, shared=SHARED, mappings=lambda places: mappings_digest())
 
 
 def _check_whole(delivery: Delivery) -> None:
@@ -134,10 +134,7 @@ class _Drop:
 
     def _supersede(self) -> None:
         """Counts what is held of the drop before as superseded: this one says it all again."""
-        now = [file.sha256 for file in self.delivery.files]
-        older = self.held.filter(~pl.col("sha256").is_in(now))
-        counted = older.group_by("sha256").agg(records=pl.len().cast(pl.Int64))
-        self.outcomes.append(counted.select("sha256", outcome=pl.lit("superseded"), records="records"))
+        self.outcomes.append(tally(self.held, "superseded"))
         self.held = self.held.clear()
 
     def _load_keys(self) -> pl.DataFrame:

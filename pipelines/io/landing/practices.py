@@ -15,6 +15,7 @@ from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.holding import Gate, HeldError, read_accepted
 from pipelines.io.landing.loading import load_delivery
+from pipelines.io.landing.places import Places
 from pipelines.io.landing.protocol import APPLIED, Delivery, Landing, Load, Loaded, Practice, Stage
 from pipelines.io.landing.quarantine import QUARANTINE, is_retried, quarantine_path
 from pipelines.io.landing.store import Schema, Store
@@ -28,15 +29,16 @@ def _accept(landing: Landing, loaded: Loaded) -> None:
 class PracticeFeed:
     """A feed of practices: one folder a practice, or one a drop of several.
 
-    ``shared`` are tables that the feed keeps over all practices (its code tables). ``mappings`` gives a digest of
-    stated mappings: when it or a shared table changes, held rows are tried again. ``check`` raises LandingError if
-    a delivery that was loaded cannot stand beside what is held.
+    ``shared`` are tables that the feed keeps over all practices (its code tables), ``kept`` those of one practice.
+    ``mappings`` gives a digest of stated mappings: when it or a shared table changes, held rows are tried again.
+    ``check`` raises LandingError if a delivery that was loaded cannot stand beside what is held.
     """
 
     name: str
     load: Load
     shared: Mapping[str, Schema] = field(default_factory=dict)
-    mappings: Callable[[], str] = str
+    kept: Mapping[str, Schema] = field(default_factory=dict)
+    mappings: Callable[[Places], str] = lambda places: ""
     check: Callable[[Landing, Loaded], None] = _accept
     stage: Stage = "practices"
 
@@ -76,6 +78,9 @@ class _Practices:
 
     def _state(self, name: str) -> Path:
         return self.store.state_path(f"{self.feed.name}_{name}")
+
+    def _kept_path(self, practice_code: str, name: str) -> Path:
+        return self.store.state_path(f"{self.feed.name}/{practice_code}_{name}")
 
     def apply(self, source: str, moment: str, files: list[LandedFile]) -> bool:
         """Loads one delivery, or holds or refuses it and returns False: the later ones of its source have to wait."""
@@ -157,6 +162,10 @@ class _Practices:
             people=self.store.read(people_path(settings, icb_code), PEOPLE).filter(own),
             withheld=self.store.read(withheld_path(settings, icb_code), WITHHELD).filter(own),
             pending=self.store.read(quarantine_path(settings, self.feed.name, practice_code), QUARANTINE),
+            kept={
+                name: self.store.read(self._kept_path(practice_code, name), schema)
+                for name, schema in self.feed.kept.items()
+            },
         )
 
     def _load(self, source: str, moment: str, files: list[LandedFile]) -> None:
@@ -178,12 +187,12 @@ class _Practices:
         self.shared |= loaded.shared
         for change in loaded.changes:
             self._note(change)
-        is_practice = load_feed(self.feed.name).split_by == "practice"
-        self.register.account(loaded.files, loaded.outcomes, practice_code=source if is_practice else None)
+        practice_code = load_feed(self.feed.name).practice_of(source)
+        self.register.account(loaded.files, loaded.outcomes, practice_code=practice_code)
         known = self._knowledge()
         for practice in loaded.practices:
             self._touch(replace(practice, source=source, tried_with=known))
-        if not is_practice:
+        if load_feed(self.feed.name).split_by == "drop":
             self.unplaced[source] = loaded.pending
 
     def _unplaced(self, source: str) -> pl.DataFrame:
@@ -209,7 +218,7 @@ class _Practices:
 
     def _knowledge(self) -> str:
         """A digest of the codes and mappings as they are now."""
-        digest = hashlib.sha256(self.feed.mappings().encode())
+        digest = hashlib.sha256(self.feed.mappings(self.places).encode())
         for name in sorted(self.shared):
             digest.update(self.shared[name].hash_rows().to_numpy().tobytes())
         return digest.hexdigest()[:16]
@@ -231,6 +240,8 @@ class _Practices:
         """Writes aside what is now held of the practices that changed, and what the feed knows."""
         for practice_code, practice in sorted(self.touched.items()):
             self.store.write(practice.pending, quarantine_path(self.store.settings, self.feed.name, practice_code))
+            for name, frame in practice.kept.items():
+                self.store.write(frame, self._kept_path(practice_code, name))
         for source, pending in sorted(self.unplaced.items()):
             path = quarantine_path(self.store.settings, self.feed.name, f"of_no_practice_{source}")
             self.store.write(pending, path)

@@ -59,7 +59,7 @@ class Practice:
     """What is held of one practice by one feed: its roster, its withheld records, its quarantine, where it stands.
 
     ``organisation_id`` is the supplier's own id of the practice; ``tried_with`` says with which codes and mappings
-    its held rows were tried last.
+    its held rows were tried last; ``kept`` are tables that only the feed knows the meaning of.
     """
 
     practice_code: str
@@ -71,6 +71,7 @@ class Practice:
     people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PEOPLE))
     withheld: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHHELD))
     pending: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE))
+    kept: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reference files: practices with their network and ICB, areas with their deprivation, postcodes with their area."""
+"""Reference files: practices with their network and ICB, areas and their deprivation, postcodes, the CTV3 map."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,15 +8,16 @@ import polars as pl
 
 from data_contracts.tables import staging as contracts
 from data_contracts.tables.history import ListSizes, Lsoas, Practices
-from pipelines.io.landing.conversion import compact_date_of, whole_of, word_of
+from pipelines.io.landing.conversion import compact_date_of, flag_of, whole_of, word_of
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
-from pipelines.io.landing.places import LIST_SIZES, POSTCODES, Places
+from pipelines.io.landing.places import CTV3_CODES, LIST_SIZES, POSTCODES, Places
 from pipelines.io.landing.protocol import Bench, Landing, Stage
 from pipelines.io.landing.quarantine import QUARANTINE, quarantine_path
 from pipelines.io.landing.reading import FileCount, TextTable, read_text
 from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather
+from pipelines.io.landing.systmone_rows import have_check_digits
 
 MEMBERSHIP = ("pcn_code", "pcn_joined_date", "pcn_left_date")
 DIRECTORIES = ("postcodes", "nhs_postcodes")
@@ -67,6 +68,10 @@ def load_places(files: list[LandedFile], bench: Bench) -> LoadedPlaces:
     Raises:
         LandingError: a file is empty, unreadable or lacks a required column.
     """
+    tables = [file.table for file in files]
+    twice = sorted({table for table in tables if tables.count(table) > 1})
+    if twice:
+        raise LandingError(expected="one file a table", found=f"two of {', '.join(twice)}", where="landing/reference")
     texts = {file.table: read_text(file, con=bench.con, work=bench.work) for file in files}
     decided = {table: _decide(table, text) for table, text in texts.items()}
     pending = [
@@ -157,6 +162,24 @@ def _list_sizes(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _ctv3_codes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Assured maps win over others, those of a code's preferred term over others': that is the processing order."""
+    concept = whole_of("snomed_code")
+    is_none = pl.col("text_snomed_code").is_null() | pl.col("text_snomed_code").str.starts_with("_")
+    typed = rows.with_columns(
+        *_texts("ctv3_code"),
+        concept_id=pl.when(flag_of("is_active").fill_null(False)).then(concept),
+        is_readable_target=is_none | concept.is_not_null(),
+    )
+    return typed.with_columns(
+        _key("ctv3_code"),
+        has_check_digit=have_check_digits(typed["concept_id"]),
+        processing_id=4 * typed["concept_id"].is_not_null().cast(pl.Int64)
+        + 2 * flag_of("is_assured").fill_null(False).cast(pl.Int64)
+        + (pl.col("text_term_type") == "P").fill_null(False).cast(pl.Int64),
+    )
+
+
 STEPS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], type[pa.DataFrameModel]]] = {
     "epraccur": (_practices, contracts.StagedPractices),
     "epcncorepartnerdetails": (_partners, contracts.StagedPartners),
@@ -166,6 +189,7 @@ STEPS: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], type[pa.DataFrame
     "postcodes": (_postcodes, contracts.StagedPostcodes),
     "nhs_postcodes": (_postcodes, contracts.StagedPostcodes),
     "gp-reg-pat-prac-all": (_list_sizes, contracts.StagedListSizes),
+    "ctv3sctmap2_uk": (_ctv3_codes, contracts.StagedCodeMap),
 }
 
 
@@ -193,6 +217,9 @@ def _places(good: dict[str, pl.DataFrame], held: Places) -> Places:
         places = replace(
             places, list_sizes=good["gp-reg-pat-prac-all"].select(list(LIST_SIZES)).sort("practice_code")
         )
+    if "ctv3sctmap2_uk" in good:
+        codes = good["ctv3sctmap2_uk"].select(list(CTV3_CODES)).drop_nulls().sort("ctv3_code")
+        places = replace(places, ctv3_codes=codes)
     Practices.validate(places.practices)
     Lsoas.validate(places.lsoas)
     ListSizes.validate(places.list_sizes)

@@ -6,12 +6,19 @@ from typing import Literal
 
 import polars as pl
 
+from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile, UnknownFile
 from pipelines.io.landing.reading import FileCount
 from pipelines.io.ledger import LEDGER, NOT_LOADED, OUTCOMES, add_files, move_outcomes, prove
 
 Row = dict[str, str | int | None]
-MOVED = {"practice_code": pl.String, "sha256": pl.String, "outcome": pl.String, "records": pl.Int64}
+MOVED = {
+    "practice_code": pl.String,
+    "sha256": pl.String,
+    "window_end": pl.String,
+    "outcome": pl.String,
+    "records": pl.Int64,
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Register:
     def unseen(self, known: list[LandedFile]) -> list[LandedFile]:
         """The files whose content was not loaded before; a copy under another name is entered as unchanged.
 
-        A drop replaces the one before as a whole, so a table that says the same again in a new drop is new.
+        A drop is taken whole, so a table that says the same again in a new drop is new.
         """
         loaded = self.ledger.filter(pl.col("status") == "loaded").to_dicts()
         rows = {(row["feed"], row["practice_code"], row["table"], row["sha256"]): row for row in loaded}
@@ -49,9 +56,10 @@ class Register:
         new = []
         for file in known:
             row = rows.get((file.feed, file.practice_code, file.table, file.sha256))
-            if row is None or (file.is_of_whole and (file.name, file.sha256) not in names):
+            is_entered = (file.name, file.sha256) in names
+            if row is None or (_is_of_drop(file) and not is_entered):
                 new.append(file)
-            elif (file.name, file.sha256) not in names:
+            elif not is_entered:
                 reason = f"same content as {row['file']}"
                 self._enter(
                     file, status="unchanged", reason=reason, records=row["records"], superseded=row["records"]
@@ -84,24 +92,18 @@ class Register:
 
     def account(self, files: Iterable[FileCount], outcomes: pl.DataFrame, *, practice_code: str | None) -> None:
         """Enters the files just read, and moves the outcomes of records held from earlier files."""
-        counted = outcomes.group_by("sha256", "outcome").agg(pl.col("records").sum())
-        read = set()
+        keys = ["sha256", "window_end"]
+        counted = outcomes.rename({"moment": "window_end"}).group_by(*keys, "outcome").agg(pl.col("records").sum())
+        read = pl.DataFrame(schema=dict.fromkeys(keys, pl.String))
         for count in files:
-            read.add(count.file.sha256)
-            if count.file.is_of_whole:
-                self._supersede(count.file)
-            own = counted.filter(pl.col("sha256") == count.file.sha256).select("outcome", "records")
+            file = pl.DataFrame({"sha256": [count.file.sha256], "window_end": [count.file.moment]})
+            read = pl.concat([read, file])
+            own = counted.join(file, on=keys, how="semi").select("outcome", "records")
             self._enter_read(count, dict(own.iter_rows()))
-        older = counted.filter(~pl.col("sha256").is_in(sorted(read)) & (pl.col("outcome") != "quarantined"))
+        older = counted.filter(pl.col("outcome") != "quarantined").join(read, on=keys, how="anti")
         self.moved.append(
             older.select(pl.lit(practice_code, dtype=pl.String).alias("practice_code"), *list(MOVED)[1:])
         )
-
-    def _supersede(self, file: LandedFile) -> None:
-        """Moves what is held of the same content in an earlier drop: this one says it again."""
-        same = (pl.col("feed") == file.feed) & (pl.col("sha256") == file.sha256)
-        held = self.ledger.filter(same, status="loaded").filter(pl.col("quarantined") > 0)
-        self.moved.append(held.select("practice_code", "sha256", outcome=pl.lit("superseded"), records="quarantined"))
 
     def _enter_read(self, count: FileCount, outcomes: dict[str, int]) -> None:
         """Enters one file that was read; of an unused one every record is declared blank."""
@@ -135,3 +137,7 @@ class Register:
         after = move_outcomes(add_files(self.ledger, news), pl.concat(self.moved))
         prove(after)
         return after
+
+
+def _is_of_drop(file: LandedFile) -> bool:
+    return load_feed(file.feed).split_by == "drop"

@@ -1,11 +1,12 @@
 """Every feed, in the order in which they are taken: the only such list. A new feed is a line here."""
 
-from pipelines.io.landing import emis, history_parquet, hospital, national_opt_out, omop, reference, synthea
+from pipelines.io.landing import emis, history_parquet, hospital, national_opt_out, omop, reference, synthea, systmone
 from pipelines.io.landing.protocol import Feed
 
 FEEDS: tuple[Feed, ...] = (
     reference.FEED,
     emis.FEED,
+    systmone.FEED,
     synthea.FEED,
     omop.FEED,
     history_parquet.FEED,

@@ -10,7 +10,7 @@ from pipelines.io.landing.quarantine import QUARANTINE, is_retried, is_withheld
 from pipelines.io.landing.reading import TextTable
 from pipelines.steps.validation import split_by_contract
 
-OUTCOME = {"sha256": pl.String, "outcome": pl.String, "records": pl.Int64}
+OUTCOME = {"sha256": pl.String, "moment": pl.String, "outcome": pl.String, "records": pl.Int64}
 FILE = {"file_no": pl.UInt32, "sha256": pl.String, "moment": pl.String}
 
 
@@ -109,9 +109,9 @@ def decide(
         _count(superseded, gathered.files, "superseded"),
         _count(deleted.filter(pl.col("is_deleted")), gathered.files, "deleted"),
         _count(blank, gathered.files, "blank"),
-        _tally(held, "quarantined"),
-        _tally(gathered.bad, "quarantined"),
-        _tally(replaced, "superseded"),
+        tally(held, "quarantined"),
+        tally(gathered.bad, "quarantined"),
+        tally(replaced, "superseded"),
     ]
     shape = gathered.bad.columns
     return Decided(
@@ -137,9 +137,10 @@ def _held(bad: pl.DataFrame, files: pl.DataFrame, columns: list[str]) -> pl.Data
 
 
 def _count(rows: pl.DataFrame, files: pl.DataFrame, outcome: str) -> pl.DataFrame:
-    return _tally(rows.select("file_no").join(files, on="file_no", how="left", validate="m:1"), outcome)
+    return tally(rows.select("file_no").join(files, on="file_no", how="left", validate="m:1"), outcome)
 
 
-def _tally(rows: pl.DataFrame, outcome: str) -> pl.DataFrame:
-    counted = rows.group_by("sha256").agg(records=pl.len().cast(pl.Int64))
-    return counted.select("sha256", outcome=pl.lit(outcome), records="records")
+def tally(rows: pl.DataFrame, outcome: str) -> pl.DataFrame:
+    """How many records of each file found this outcome."""
+    counted = rows.group_by("sha256", "moment").agg(records=pl.len().cast(pl.Int64))
+    return counted.select("sha256", "moment", outcome=pl.lit(outcome), records="records")

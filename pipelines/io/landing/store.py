@@ -9,7 +9,7 @@ import polars as pl
 
 from data_contracts.registry import REFERENCE
 from pipelines.io.history import Switch
-from pipelines.io.landing.places import POSTCODES, Places
+from pipelines.io.landing.places import CTV3_CODES, POSTCODES, Places
 from pipelines.settings import Settings
 
 Schema = Mapping[str, type[pl.DataType]]
@@ -52,13 +52,16 @@ class Store:
     def read_places(self) -> Places:
         """Practices, areas and postcodes as held."""
         held = {name: self.read(self.settings.history / f"{name}.parquet", _schema(name)) for name in REFERENCE}
-        return Places(**held, postcodes=self.read(self.state_path("postcodes"), POSTCODES))
+        postcodes = self.read(self.state_path("postcodes"), POSTCODES)
+        return Places(**held, postcodes=postcodes, ctv3_codes=self.read(self.state_path("ctv3_codes"), CTV3_CODES))
 
     def write_places(self, places: Places) -> None:
         """Writes practices, areas and postcodes aside."""
         for name in REFERENCE:
             self.write(getattr(places, name), self.settings.history / f"{name}.parquet")
         self.write(places.postcodes, self.state_path("postcodes"))
+        if places.ctv3_codes.height:
+            self.write(places.ctv3_codes, self.state_path("ctv3_codes"))
 
 
 def _schema(name: str) -> Schema:
