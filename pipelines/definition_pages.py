@@ -6,12 +6,32 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts.clinical.definitions import condition_titles, load_measures
+from data_contracts.clinical.definitions import condition_titles, load_measures, read_definition_csv
+from data_contracts.clinical.from_record import load_record_rules
 from data_contracts.clinical.registers import Register, RegisterRule, load_registers
+from data_contracts.tables.weekly import LifestyleFlags
 from pipelines.io.examples import Example, ExampleFile, load_examples
 
 EXAMPLES = Path(__file__).parents[1] / "tests" / "spec" / "definitions"
 INTRODUCTIONS = {
+    "measurements": (
+        "# Measurements",
+        "Which recorded values are used and in which unit, as `data_contracts/clinical/measures.yaml` says and "
+        "`sql/features/measurements.sql` finds them. A value whose unit is not listed, or that lies outside the "
+        "plausible range, is left out and never guessed at. Of two values on one day the lower counts.",
+    ),
+    "score_inputs": (
+        "# What scores take from a record",
+        "How each input of QRISK3, QDiabetes and the NHS Health Check is found, and what counts as treated or as a "
+        "status, as `data_contracts/clinical/scores/from_record.csv` says and `sql/features/score_inputs.sql` finds. "
+        "Unknown means that the record does not answer: no for a diagnosis or a medicine, not known for the rest.",
+    ),
+    "lifestyle_flags": (
+        "# Lifestyle flags",
+        "What makes somebody of 16 or over a person with a lifestyle risk, and what is left untreated, as "
+        "`data_contracts/clinical/lifestyle_rules.csv` says and `sql/features/lifestyle_flags.sql` finds it. QRISK3 "
+        "and QDiabetes thresholds are tried with scores given in `tests/spec/test_lifestyle_flags.py`.",
+    ),
     "registers": (
         "# Registers",
         "Who counts as having a condition or a status, as `data_contracts/clinical/registers.yaml` says and "
@@ -36,9 +56,8 @@ def definition_pages() -> dict[str, str]:
 def _page(file: ExampleFile) -> str:
     """One page: an introduction, then a section for each definition."""
     title, introduction = INTRODUCTIONS[file.table]
-    named = dict.fromkeys(example.definition for example in file.examples)
-    lost = _attrition(file) if file.table == "registers" else {}
-    sections = [_section(file, name, lost.get(name)) for name in named]
+    lost = _attrition(file) if file.table == "registers" else {name: _known(file, name) for name in file.definitions}
+    sections = [_section(file, name, lost.get(name)) for name in file.definitions]
     tried = (
         f"Each section ends with the made-up people on whom the definition is tried in every test run, as of "
         f"{_day(file)}. They were born on 1 June 1966, female and registered since 2015 unless it says otherwise."
@@ -49,7 +68,7 @@ def _page(file: ExampleFile) -> str:
 def _section(file: ExampleFile, name: str, lost: str | None) -> str:
     title, rules = DESCRIBE[file.table](name)
     rows = [_row(example) for example in file.of(name)]
-    table = "\n".join(["| Counted | Why | On record |", "| --- | --- | --- |", *rows])
+    table = "\n".join(["| Answer | Why | On record |", "| --- | --- | --- |", *rows])
     counts = "\n".join(f"- {rule}" for rule in rules)
     return "\n\n".join(part for part in (f"## {title}", f"`{name}`", counts, lost, table) if part)
 
@@ -60,8 +79,9 @@ def _row(example: Example) -> str:
 
 
 def _answer(expected: Any) -> str:
-    words = {True: "yes", False: "no", None: "unknown"}
-    return words[expected] if expected is None or isinstance(expected, bool) else str(expected)
+    if expected is None or isinstance(expected, bool):
+        return {True: "yes", False: "no", None: "unknown"}[expected]
+    return f"{expected:g}" if isinstance(expected, float) else str(expected)
 
 
 def _attrition(file: ExampleFile) -> dict[str, str]:
@@ -75,6 +95,14 @@ def _attrition(file: ExampleFile) -> dict[str, str]:
         + "."
         for row in own.to_dicts()
     }
+
+
+def _known(file: ExampleFile, name: str) -> str:
+    """How many of a definition's example people have an answer, and how many of those a yes or a value."""
+    answers = [example.expected for example in file.of(name)]
+    known = [answer for answer in answers if answer is not None]
+    yes = sum(answer is not False for answer in known)
+    return f"Left after each step: {len(answers)} example people, {len(known)} with an answer, {yes} of them counted."
 
 
 def _describe_register(name: str) -> tuple[str, list[str]]:
@@ -124,5 +152,67 @@ def _day(file: ExampleFile) -> str:
     return f"{file.as_of:%-d %B %Y}"
 
 
-DESCRIBE: dict[str, Describe] = {"registers": _describe_register}
+def _describe_measure(name: str) -> tuple[str, list[str]]:
+    """A measure's title, range and unit rules in words."""
+    measure = load_measures()[name]
+    low, high = measure.plausible
+    rules = []
+    for rule in measure.units:
+        units = ", ".join(unit or "no unit" for unit in rule.recorded)
+        limits = "" if rule.value_from is None else f" from {rule.value_from:g}"
+        limits += "" if rule.value_below is None else f" below {rule.value_below:g}"
+        change = f" times {rule.multiply:g}" * (rule.multiply != 1) + f" plus {rule.add:g}" * (rule.add != 0)
+        rules.append(f"{units}:{limits or ' any value'}{change}")
+    return measure.title, [f"in {measure.unit}, plausible from {low:g} to {high:g}", *rules]
+
+
+def _describe_input(name: str) -> tuple[str, list[str]]:
+    """A score's input and the rules that find it in words."""
+    score, column = name.split(".")
+    rules = load_record_rules().filter(score=score, input=column).to_dicts()
+    parts = sorted({rule["part"] for rule in rules})
+    lines = ["; or ".join(_input_rule(rule) for rule in rules if rule["part"] == part) for part in parts]
+    return f"{column.replace('_', ' ')}, for {score}", [" and ".join(lines)]
+
+
+def _input_rule(rule: dict[str, Any]) -> str:
+    """One rule of from_record.csv in words."""
+    lists = " or ".join(name.replace("_", " ") for name in rule["codelists"].split("|"))
+    window = f" in the last {rule['months']} months" if rule["months"] else ""
+    words = {
+        "code": f"{lists} ever recorded",
+        "unresolved": f"{lists} recorded and not resolved",
+        "issues": f"{rule['at_least'] or 0:g} or more issues of {lists}{window}",
+        "status": f"latest entry is {lists}: {rule['value'] or 0:g}",
+        "spread": f"standard deviation of {lists} readings",
+        "quotient": f"{rule['codelists'].replace('_', ' ').replace('|', ' divided by ')} of one day{window}",
+        "date": f"date of the latest {lists}",
+        "measurement": f"latest {lists}{window}" + (f" is {rule['at_least']:g} or more" if rule["at_least"] else ""),
+    }
+    return words[rule["kind"]]
+
+
+def _describe_flag(name: str) -> tuple[str, list[str]]:
+    """A lifestyle flag in the words of its contract, with its thresholds."""
+    described = str(LifestyleFlags.to_schema().columns[name].description)
+    rules = read_definition_csv("lifestyle_rules.csv").filter(flag=name)
+    limits = []
+    for row in rules.group_by(pl.exclude("flag", "ethnic_group"), maintain_order=True).agg("ethnic_group").to_dicts():
+        groups = [group for group in row["ethnic_group"] if group]
+        limits.append(
+            f"{row['measure']} {row['value_from']} or more"
+            + (f", below {row['value_below']}" if row["value_below"] else "")
+            + (f", from age {row['age_from']}" if row["age_from"] else "")
+            + (f", under age {row['age_below']}" if row["age_below"] else "")
+            + (f", in ethnic categories {', '.join(groups)}" if groups else "")
+        )
+    return described, limits
+
+
+DESCRIBE: dict[str, Describe] = {
+    "registers": _describe_register,
+    "measurements": _describe_measure,
+    "score_inputs": _describe_input,
+    "lifestyle_flags": _describe_flag,
+}
 """By table, how a definition is put in words."""

@@ -14,6 +14,9 @@ from data_contracts.codelists import is_valid_sctid
 from data_contracts.provenance import Provenance
 
 CLINICAL = files("data_contracts.clinical")
+_LIFESTYLE_TYPES: dict[str, Any] = dict.fromkeys(("value_from", "value_below"), pl.Float64) | dict.fromkeys(
+    ("age_from", "age_below"), pl.Int16
+)
 PROGRAMME_ROLES = ["done", "no_response", "declined", "unsuitable", "invited"]
 
 
@@ -59,6 +62,8 @@ class Measure(BaseModel):
     unit: str
     plausible: tuple[float, float]
     units: list[UnitRule]
+    spread_months: int | None = None
+    """How far back the standard deviation of its readings reaches, if it is kept."""
 
 
 class QualityMeasure(BaseModel):
@@ -164,7 +169,11 @@ def ethnic_groups() -> pl.DataFrame:
 
 def dated_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
     """The definitions whose cut-off dates depend on the as-of date, as tables by name."""
-    return {"features": _feature_table(as_of)} | programme_tables(as_of) | quality_tables(as_of)
+    return (
+        {"features": _feature_table(as_of), "measure_units": _measure_table(as_of)}
+        | programme_tables(as_of)
+        | quality_tables(as_of)
+    )
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
@@ -241,7 +250,6 @@ def timeless_tables() -> dict[str, pl.DataFrame]:
             },
             schema={"condition": pl.String, "resolved_by": pl.String},
         ),
-        "measure_units": _measure_table(),
         "admission_methods": read_definition_csv("admission_methods.csv").with_columns(
             is_new_emergency=pl.col("is_new_emergency") == "true"
         ),
@@ -249,7 +257,7 @@ def timeless_tables() -> dict[str, pl.DataFrame]:
             is_death=pl.col("is_death") == "true"
         ),
         "acsc_conditions": _avoidable_conditions(),
-        "lifestyle_rules": read_definition_csv("lifestyle_rules.csv", value_from=pl.Float64, value_below=pl.Float64),
+        "lifestyle_rules": read_definition_csv("lifestyle_rules.csv", **_LIFESTYLE_TYPES),
     }
 
 
@@ -280,7 +288,7 @@ def _spell_out_ranges(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | {"units": renamed}
 
 
-def _measure_table() -> pl.DataFrame:
+def _measure_table(as_of: dt.date) -> pl.DataFrame:
     """One row per measure, recorded unit and range of raw values."""
     rows = [
         {
@@ -293,12 +301,18 @@ def _measure_table() -> pl.DataFrame:
             "add": rule.add,
             "plausible_from": measure.plausible[0],
             "plausible_to": measure.plausible[1],
+            "spread_from": months_before(as_of, measure.spread_months) if measure.spread_months else None,
         }
         for number, (name, measure) in enumerate(load_measures().items())
         for rule in measure.units
         for recorded in rule.recorded
     ]
-    overrides = {"measure_number": pl.Int16, "value_from": pl.Float64, "value_below": pl.Float64}
+    overrides = {
+        "measure_number": pl.Int16,
+        "value_from": pl.Float64,
+        "value_below": pl.Float64,
+        "spread_from": pl.Date,
+    }
     return pl.DataFrame(rows, schema_overrides=overrides)
 
 

@@ -63,12 +63,21 @@ class IcbLifestyleRisk(Contract):
     sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
     deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
     rank: pl.Int64 = pa.Field(ge=1, description="Rank in the practice, 1 first")
-    flag_count: pl.Int8 = pa.Field(ge=1, le=5, description="How many flags are true")
+    treatment_gaps: pl.Int8 = pa.Field(ge=0, le=2, description="How many treatment gaps there are; ranks first")
+    flag_count: pl.Int8 = pa.Field(ge=1, le=9, description="How many flags are true; ranks second")
     is_current_smoker: bool = pa.Field(nullable=True, description="Latest smoking status is current")
     is_obese: bool = pa.Field(nullable=True, description="Latest BMI at or over the threshold for the ethnic group")
     has_raised_blood_pressure: bool = pa.Field(nullable=True, description="Latest reading 140/90 mmHg or more")
     has_non_diabetic_hyperglycaemia: bool = pa.Field(nullable=True, description="Latest HbA1c 42 to 47 mmol/mol")
     has_increasing_risk_drinking: bool = pa.Field(nullable=True, description="Latest AUDIT-C 5 or more")
+    is_inactive: bool = pa.Field(
+        nullable=True, description="Latest activity index is inactive or moderately inactive"
+    )
+    has_poor_diet: bool = pa.Field(nullable=True, description="Latest entry on diet says poor")
+    has_raised_cholesterol: bool = pa.Field(nullable=True, description="Latest total cholesterol 7.5 mmol/L or more")
+    has_untreated_cardiovascular_risk: bool = pa.Field(
+        nullable=True, description="QRISK3 10% or more, or cardiovascular disease, and no statin in six months"
+    )
 
 
 class IcbWide(Contract):
@@ -89,7 +98,7 @@ class IcbWide(Contract):
     cervical: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Cervical screening, if not up to date")
     flu: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Flu vaccination, if not up to date")
     mmr: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="MMR vaccination, if not up to date")
-    lifestyle_flag_count: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Lifestyle flags; null if none")
+    lifestyle_flag_count: pl.Int8 = pa.Field(nullable=True, ge=1, le=9, description="Lifestyle flags; null if none")
 
 
 RELEASED: dict[str, type[Contract]] = {

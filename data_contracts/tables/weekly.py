@@ -54,6 +54,10 @@ class Measurements(Contract):
     value: pl.Float64 = pa.Field(description="Latest value, in the unit that measures.yaml states")
     measured_date: dt.date = pa.Field(description="Clinical date of the value")
     previous_value: pl.Float64 = pa.Field(nullable=True, description="Value of the last earlier day that has one")
+    spread: pl.Float64 = pa.Field(
+        nullable=True,
+        description="Standard deviation of two or more values in the months that measures.yaml states; else null",
+    )
 
 
 class Registers(Contract):
@@ -77,6 +81,16 @@ class RegisterCounts(Contract):
     on_register: pl.Int64 = pa.Field(
         ge=0, description="On the register: ages, dates, medicines and tests hold too; lithium alone can add people"
     )
+
+
+class ScoreInputs(Contract):
+    """One row per person, score and input that the record answers; scores/from_record.csv says how."""
+
+    person_id: pl.Int64 = pa.Field(description=PERSON_ID)
+    score: str = pa.Field(description="The score, or lifestyle for what is taken now")
+    input: str = pa.Field(description="Name of the input, as casefinder score NAME --describe lists it")
+    value: pl.Float64 = pa.Field(description="The value in the input's unit or coding; 1 for a flag that is true")
+    recorded_date: dt.date = pa.Field(description="Date of the latest entry behind it")
 
 
 class PersonFeatures(Contract):
@@ -119,8 +133,32 @@ class CambridgeScores(Contract):
     conditions: str = pa.Field(nullable=True, description="Names of the conditions, joined by |; null if none")
 
 
+class PreventionScores(Contract):
+    """One row per person: QRISK3, QDiabetes and the NHS Health Check from the record, or why there is no score."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    qrisk3: pl.Float64 = pa.Field(
+        nullable=True, ge=0, le=100, description="Ten-year risk of heart attack or stroke, %"
+    )
+    qrisk3_band: str = pa.Field(
+        nullable=True, isin=["low", "raised", "high"], description="Under 10, under 20, 20 on"
+    )
+    qrisk3_marks: str = pa.Field(nullable=True, description="Cautions about the score, joined by |; null if none")
+    qrisk3_missing: str = pa.Field(nullable=True, description="Inputs that were not on record, joined by |")
+    qrisk3_reason: str = pa.Field(nullable=True, description="Why there is no QRISK3; null when there is one")
+    qrisk3_version: str = pa.Field(description="The score, its version and the options used")
+    qdiabetes: pl.Float64 = pa.Field(nullable=True, ge=0, le=100, description="Ten-year risk of type 2 diabetes, %")
+    qdiabetes_model: str = pa.Field(
+        nullable=True, isin=["A", "C"], description="Model C with a known HbA1c, A without; null if not installed"
+    )
+    qdiabetes_reason: str = pa.Field(nullable=True, description="Why there is no QDiabetes; null when there is one")
+    health_check_eligible: bool = pa.Field(nullable=True, description="May have an NHS Health Check on the date")
+    health_check_due_date: dt.date = pa.Field(nullable=True, description="When the next falls due; null if never")
+    health_check_exclusions: str = pa.Field(nullable=True, description="Why not eligible, joined by |")
+
+
 class LifestyleFlags(Contract):
-    """One row per person aged 16 or over: lifestyle risks; null where nothing was recorded."""
+    """One row per person aged 16 or over: lifestyle risks, what is treated, and when each was last known."""
 
     person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
     is_current_smoker: bool = pa.Field(nullable=True, description="Latest smoking status is current")
@@ -130,6 +168,23 @@ class LifestyleFlags(Contract):
         nullable=True, description="Latest HbA1c 42 to 47 mmol/mol, no diabetes"
     )
     has_increasing_risk_drinking: bool = pa.Field(nullable=True, description="Latest AUDIT-C 5 or more")
+    is_inactive: bool = pa.Field(
+        nullable=True, description="Latest activity index is inactive or moderately inactive"
+    )
+    has_poor_diet: bool = pa.Field(nullable=True, description="Latest entry on diet says poor")
+    has_raised_cholesterol: bool = pa.Field(nullable=True, description="Latest total cholesterol 7.5 mmol/L or more")
+    has_untreated_cardiovascular_risk: bool = pa.Field(
+        nullable=True, description="QRISK3 10% or more, or cardiovascular disease, and no statin in six months"
+    )
+    has_blood_pressure_above_target: bool = pa.Field(
+        nullable=True, description="High blood pressure on record, latest reading 140/90 or more (150/90 from age 80)"
+    )
+    has_high_diabetes_risk: bool = pa.Field(nullable=True, description="QDiabetes 5.6% or more")
+    is_health_check_due: bool = pa.Field(nullable=True, description="Eligible for an NHS Health Check that is due")
+    is_on_statin: bool = pa.Field(description="A statin issued in six months")
+    is_on_blood_pressure_medicine: bool = pa.Field(description="A blood pressure medicine issued in six months")
+    has_hypertension: bool = pa.Field(description="High blood pressure on record and not resolved")
+    has_cardiovascular_disease: bool = pa.Field(description="Coronary disease, stroke, TIA or arterial disease ever")
     bmi: pl.Float64 = pa.Field(nullable=True, description="Latest BMI, kg/m2")
     bmi_date: dt.date = pa.Field(nullable=True, description="Date of the BMI")
     systolic_bp: pl.Float64 = pa.Field(nullable=True, description="Latest systolic pressure, mmHg")
@@ -139,8 +194,23 @@ class LifestyleFlags(Contract):
     hba1c_date: dt.date = pa.Field(nullable=True, description="Date of the HbA1c")
     audit_c: pl.Float64 = pa.Field(nullable=True, description="Latest AUDIT-C score")
     audit_c_date: dt.date = pa.Field(nullable=True, description="Date of the AUDIT-C")
+    cholesterol_total: pl.Float64 = pa.Field(nullable=True, description="Latest total cholesterol, mmol/L")
+    cholesterol_hdl: pl.Float64 = pa.Field(nullable=True, description="Latest HDL cholesterol, mmol/L")
+    cholesterol_date: dt.date = pa.Field(nullable=True, description="Date of the total cholesterol")
     smoking_date: dt.date = pa.Field(nullable=True, description="Date of the smoking status")
-    flag_count: pl.Int8 = pa.Field(ge=0, le=5, description="How many of the five flags are true")
+    activity_date: dt.date = pa.Field(nullable=True, description="Date of the activity index")
+    diet_date: dt.date = pa.Field(nullable=True, description="Date of the entry on diet")
+    qrisk3: pl.Float64 = pa.Field(nullable=True, description="Ten-year risk of heart attack or stroke, %")
+    qrisk3_band: str = pa.Field(nullable=True, description="low under 10, raised under 20, high 20 or more")
+    qdiabetes: pl.Float64 = pa.Field(nullable=True, description="Ten-year risk of type 2 diabetes, %")
+    health_check_due_date: dt.date = pa.Field(nullable=True, description="When the next NHS Health Check falls due")
+    qrisk3_date: dt.date = pa.Field(nullable=True, description="As-of date of the QRISK3; null where there is none")
+    treatment_gaps: pl.Int8 = pa.Field(
+        ge=0, le=2, description="How many are true: untreated cardiovascular risk, blood pressure above target"
+    )
+    flag_count: pl.Int8 = pa.Field(
+        ge=0, le=9, description="How many of the first nine flags are true, to untreated cardiovascular risk"
+    )
 
 
 class RiskScores(Contract):
@@ -200,12 +270,13 @@ class NonResponders(Contract):
 
 
 class LifestyleRisk(Contract):
-    """One row per person with at least one lifestyle flag, ranked within the practice."""
+    """One row per person with at least one lifestyle flag, ranked in the practice by gaps, then flags."""
 
     person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
     practice_code: str = pa.Field(description="ODS code of the practice of registration")
     rank: pl.Int64 = pa.Field(ge=1, description="Rank in the practice, 1 first")
-    flag_count: pl.Int8 = pa.Field(ge=1, le=5, description="How many flags are true")
+    treatment_gaps: pl.Int8 = pa.Field(ge=0, le=2, description="How many treatment gaps there are; ranks first")
+    flag_count: pl.Int8 = pa.Field(ge=1, le=9, description="How many flags are true; ranks second")
 
 
 class TargetLists(Contract):

@@ -51,6 +51,11 @@ class ExampleFile:
         frames, references = _frames(self.examples), _references(self.as_of)
         return [table_of(name, frames, self.as_of, references) for name in names]
 
+    @property
+    def definitions(self) -> list[str]:
+        """The definitions tried, in the file's order."""
+        return list(dict.fromkeys(example.definition for example in self.examples))
+
     def of(self, definition: str) -> list[Example]:
         """The examples of one definition, in the file's order."""
         return [example for example in self.examples if example.definition == definition]

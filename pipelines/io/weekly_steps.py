@@ -13,6 +13,7 @@ from models.design import StudyDesign
 from models.drift import measure_drift
 from models.matrix import with_cambridge
 from models.published import cambridge
+from models.published.prevention import prevention_scores
 from models.scoring import RISK, leave_unscored, score_people
 from models.training import label
 from pipelines.io.model_store import ModelStore
@@ -48,6 +49,11 @@ def _cambridge_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.Data
     )
     inputs = cambridge.prepare(people, conditions, features, as_of=as_of)
     return cambridge.score(inputs).collect().sort("person_id")
+
+
+def _prevention_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
+    people, inputs = (warehouse.read(table, as_of, icb).collect() for table in ("people", "score_inputs"))
+    return prevention_scores(people, inputs, as_of=as_of)
 
 
 def _risk_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
@@ -91,6 +97,7 @@ def _target_lists(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFram
 
 STEPS = [
     WeeklyStep("cambridge_scores", ("people", "conditions", "person_features"), "scores", _cambridge_scores),
+    WeeklyStep("prevention_scores", ("people", "score_inputs"), "scores", _prevention_scores),
     WeeklyStep(
         "risk_scores", ("people", "person_features", "cambridge_scores", "risk_model"), "scores", _risk_scores
     ),

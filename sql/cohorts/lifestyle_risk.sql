@@ -7,8 +7,14 @@ select
     people.practice_code,
     row_number() over (
         partition by people.practice_code
-        order by lifestyle_flags.flag_count desc, people.age_years desc, people.person_id asc
+        order by
+            lifestyle_flags.treatment_gaps desc,
+            lifestyle_flags.flag_count desc,
+            lifestyle_flags.qrisk3 desc nulls last,
+            people.age_years desc,
+            people.person_id asc
     ) as rank,
+    lifestyle_flags.treatment_gaps,
     lifestyle_flags.flag_count
 from lifestyle_flags
 inner join people on lifestyle_flags.person_id = people.person_id

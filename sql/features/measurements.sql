@@ -43,7 +43,8 @@ readings as (
         recorded.person_id,
         recorded.measure_number,
         recorded.value * measure_units.multiply + measure_units.add as value,
-        recorded.event_date as measured_date
+        recorded.event_date as measured_date,
+        recorded.event_date >= measure_units.spread_from as is_spread
     from recorded
     inner join measure_units
         on
@@ -65,6 +66,16 @@ daily as (
         min(readings.value) as value
     from readings
     group by readings.person_id, readings.measure_number, readings.measured_date
+),
+
+spreads as (
+    select
+        readings.person_id,
+        readings.measure_number,
+        stddev_samp(readings.value) as spread
+    from readings
+    where readings.is_spread
+    group by readings.person_id, readings.measure_number
 ),
 
 ordered as (
@@ -89,8 +100,13 @@ select
     measures.measure,
     ordered.value,
     ordered.measured_date,
-    ordered.previous_value
+    ordered.previous_value,
+    spreads.spread
 from ordered
 inner join measures on ordered.measure_number = measures.measure_number
+left join spreads
+    on
+        ordered.person_id = spreads.person_id
+        and ordered.measure_number = spreads.measure_number
 where ordered.preference = 1
 order by ordered.person_id, ordered.measure_number

@@ -29,7 +29,7 @@ def _in_words(found: Any, expected: Any) -> Any:
     """An answer in the words of the example: a register's rule is true where the example says so."""
     if isinstance(expected, bool) and isinstance(found, str):
         return True
-    return False if found is None and isinstance(expected, bool | str) else found
+    return False if found is None and (expected is False or isinstance(expected, str)) else found
 
 
 @cache
@@ -38,6 +38,17 @@ def _table(file: ExampleFile) -> pl.DataFrame:
 
 
 def _answers(file: ExampleFile, definition: str) -> dict[int, Any]:
-    """The answer of one definition by person: the rule of a register."""
-    rows = _table(file).filter(pl.col("register") == definition)
-    return dict(rows.select("person_id", "rule").iter_rows())
+    """The answer of one definition by person."""
+    rows = _table(file)
+    if file.table == "registers":
+        return _pairs(rows.filter(pl.col("register") == definition), "rule")
+    if file.table == "measurements":
+        return _pairs(rows.filter(pl.col("measure") == definition), "value")
+    if file.table == "score_inputs":
+        score, name = definition.split(".")
+        return _pairs(rows.filter(pl.col("score") == score, pl.col("input") == name), "value")
+    return _pairs(rows, definition)
+
+
+def _pairs(rows: pl.DataFrame, column: str) -> dict[int, Any]:
+    return dict(rows.select("person_id", column).iter_rows())

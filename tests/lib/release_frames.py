@@ -79,6 +79,7 @@ def weekly_rows(people: int, *, seed: int = 7) -> dict[str, list[dict[str, objec
                     "person_id": row["person_id"],
                     "practice_code": practice,
                     "rank": rank,
+                    "treatment_gaps": 0,
                     "flag_count": row["flag_count"],
                 }
             )
@@ -174,6 +175,11 @@ def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, cha
             "systolic_bp": 164.0 if pressure else 121.0,
             "diastolic_bp": 98.0 if pressure else 70.0,
             "blood_pressure_date": dt.date(2026, 5, 3),
+            "is_on_statin": False,
+            "is_on_blood_pressure_medicine": False,
+            "has_hypertension": False,
+            "has_cardiovascular_disease": False,
+            "treatment_gaps": 0,
             "flag_count": int(pressure),
         }
     )

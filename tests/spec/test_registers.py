@@ -1,24 +1,8 @@
-"""Every register on its example people, which are also its page under docs/definitions."""
+"""When a register's time starts; its rules are tried in test_definition_examples.py."""
 
 import datetime as dt
 
-import pytest
-
-from data_contracts.clinical.registers import load_registers
-from tests.lib.examples import EXAMPLES, found_and_expected
 from tests.lib.tables import answer
-
-FILE = EXAMPLES["registers"]
-
-
-def test_every_register_has_examples() -> None:
-    assert {example.definition for example in FILE.examples} == set(load_registers())
-
-
-@pytest.mark.parametrize("register", sorted(load_registers()))
-def test_register_says_of_its_example_people_what_it_should(register: str) -> None:
-    found, expected = found_and_expected(FILE, register)
-    assert found == expected
 
 
 def test_register_gives_the_first_entry_since_it_was_resolved_and_the_latest() -> None:

@@ -31,8 +31,9 @@ EXPECTED = {
     "risk_avoidable_admission_12m cambridge_score",
     "non_responders": "pseudonym practice_code age_band sex deprivation_fifth programme state grade due_month "
     "last_done_month invitations last_invited_month",
-    "lifestyle_risk": "pseudonym practice_code age_band sex deprivation_fifth rank flag_count is_current_smoker "
-    "is_obese has_raised_blood_pressure has_non_diabetic_hyperglycaemia has_increasing_risk_drinking",
+    "lifestyle_risk": "pseudonym practice_code age_band sex deprivation_fifth rank treatment_gaps flag_count "
+    "is_current_smoker is_obese has_raised_blood_pressure has_non_diabetic_hyperglycaemia "
+    "has_increasing_risk_drinking is_inactive has_poor_diet has_raised_cholesterol has_untreated_cardiovascular_risk",
     "wide": "pseudonym practice_code age_band sex deprivation_fifth is_on_the_list complex_care_rank "
     "risk_avoidable_admission_12m bowel breast cervical flu mmr lifestyle_flag_count",
 }
