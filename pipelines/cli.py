@@ -232,6 +232,8 @@ def score(
             options = dict(part.split("=", 1) for part in option or [])
             done = score_file(name, input, output, key=key, options=options)
             out.print(f"{done.rows_written:,} rows written, {done.rows_without_score:,} without a score: {output}")
+            if done.unused:
+                err.print(f"columns that {name} does not know, not used: {', '.join(done.unused)}", highlight=False)
         else:
             _fail("expected NAME with --input and --output, NAME --describe, or --list")
 

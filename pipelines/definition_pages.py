@@ -23,7 +23,7 @@ INTRODUCTIONS = {
     "score_inputs": (
         "# What scores take from a record",
         "How each input of QRISK3, QDiabetes and the NHS Health Check is found, and what counts as treated or as a "
-        "status, as `data_contracts/clinical/scores/from_record.csv` says and `sql/features/score_inputs.sql` finds. "
+        "status, as `data_contracts/clinical/from_record.csv` says and `sql/features/score_inputs.sql` finds. "
         "Unknown means that the record does not answer: no for a diagnosis or a medicine, not known for the rest.",
     ),
     "lifestyle_flags": (

@@ -7,7 +7,7 @@ import polars as pl
 
 from data_contracts.clinical.definitions import months_before, read_definition_csv
 
-FILE = "scores/from_record.csv"
+FILE = "from_record.csv"
 
 
 @cache

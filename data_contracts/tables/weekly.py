@@ -84,7 +84,7 @@ class RegisterCounts(Contract):
 
 
 class ScoreInputs(Contract):
-    """One row per person, score and input that the record answers; scores/from_record.csv says how."""
+    """One row per person, score and input that the record answers; from_record.csv says how."""
 
     person_id: pl.Int64 = pa.Field(description=PERSON_ID)
     score: str = pa.Field(description="The score, or lifestyle for what is taken now")

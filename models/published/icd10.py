@@ -11,8 +11,8 @@ LIST_FORM = rf"^{_CODE}(?:\|{_CODE})*$"
 
 
 def clean_code(raw: pl.Expr) -> pl.Expr:
-    """The code in capitals without dots, spaces and X padding (I10X is I10); null if it was blank."""
-    bare = raw.cast(pl.String).str.to_uppercase().str.replace_all(r"[.\s]", "").str.strip_chars_end("-")
+    """The code in capitals without dots, spaces, X padding (I10X is I10), dagger and star; null if it was blank."""
+    bare = raw.cast(pl.String).str.to_uppercase().str.replace_all(r"[.\s]", "").str.strip_chars_end("-*+†")
     unpadded = pl.when(bare.str.slice(3, 1) == "X").then(bare.str.head(3)).otherwise(bare)
     return pl.when(unpadded != "").then(unpadded)
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from data_contracts.clinical.scores.definition import Band, ScoreDefinition, ScoreInput, Step
 from models.published.marking import Bit, Finding, Label
+from models.published.reading import UNREAD, unread_words
 
 _DTYPES: dict[str, type[pl.DataType]] = {
     "whole": pl.Int64,
@@ -128,7 +129,7 @@ class Inputs:
             finding
             for column in self.definition.inputs
             if column.name in self.schema
-            for finding in self._problems(column)
+            for finding in (*self._unread(column), *self._problems(column))
         ]
 
     def exclusions(self) -> list[Finding]:
@@ -145,6 +146,10 @@ class Inputs:
             for column in self._counted()
             if column.only_for
         ]
+
+    def _unread(self, column: ScoreInput) -> list[Finding]:
+        mark = f"{UNREAD}{column.name}"
+        return [(f"{column.name}: not {unread_words(column)}", pl.col(mark))] if mark in self.schema else []
 
     def _counted(self) -> list[ScoreInput]:
         return [column for column in self.definition.inputs if column.stands_in_for is None]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_contracts.clinical.scores.definition import ScoreDefinition
+from models.published.reading import as_contract, columns_wanted
 from models.published.registry import PublishedScore, load_scores
 from pipelines.io.durable import write_aside
 
@@ -28,6 +29,8 @@ class ScoringReport:
     rows_read: int
     rows_written: int
     rows_without_score: int
+    unused: tuple[str, ...] = ()
+    """Columns of the file that the score does not know."""
 
 
 def list_scores() -> list[ScoreDefinition]:
@@ -57,10 +60,18 @@ def score_file(
     score = _score(name)
     key = key or score.definition.key
     with write_aside(output_path) as draft, _batches(input_path, score.definition, key, batch_rows) as batches:
-        scored = (score.score(_keyed(batch, key), key=key, options=options) for batch in batches)
+        read = (as_contract(_keyed(batch, key), score.definition) for batch in batches)
+        scored = (score.score(batch, key=key, options=options) for batch in read)
         written, without = _write(scored, draft, score.definition, key)
     rows = int(pq.read_metadata(input_path).num_rows)
-    return ScoringReport(name, score.definition.version, rows, written, without)
+    return ScoringReport(
+        name, score.definition.version, rows, written, without, _unused(input_path, score.definition, key)
+    )
+
+
+def _unused(path: Path, definition: ScoreDefinition, key: str) -> tuple[str, ...]:
+    found = pq.read_schema(path).names
+    return tuple(name for name in found if name not in {key, *columns_wanted(found, definition)})
 
 
 def _score(name: str) -> PublishedScore:
@@ -82,9 +93,11 @@ def _keyed(batch: pl.DataFrame, key: str) -> pl.DataFrame:
 def _batches(path: Path, definition: ScoreDefinition, key: str, batch_rows: int) -> Iterator[Iterator[pl.DataFrame]]:
     """The columns the score reads, a batch at a time, the rows of one key never in two batches."""
     found = pq.read_schema(path).names
-    columns = [name for name in (key, *definition.columns()) if name in found]
+    columns = [name for name in [key] if name in found] + columns_wanted(found, definition)
     if definition.rows == "one_per_key" or key not in columns:
-        yield _read(path, columns, batch_rows)
+        numbered = definition.rows == "one_per_key" and key == definition.key and key not in found
+        batches = _read(path, columns, batch_rows)
+        yield _numbered(batches, key) if numbered else batches
         return
     if _is_sorted(path, key, batch_rows):
         yield _whole_keys(_read(path, columns, batch_rows), key)
@@ -103,6 +116,14 @@ def _read(path: Path, columns: list[str], batch_rows: int) -> Iterator[pl.DataFr
             yield _frame(pa.Table.from_batches([batch]))
         if empty:
             yield _frame(file.schema_arrow.empty_table().select(columns))
+
+
+def _numbered(batches: Iterator[pl.DataFrame], key: str) -> Iterator[pl.DataFrame]:
+    """The batches with the number of each row in the file, from 1, as its key."""
+    first = 1
+    for batch in batches:
+        yield batch.with_row_index(key, offset=first).with_columns(pl.col(key).cast(pl.Int64))
+        first += batch.height
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
@@ -158,6 +179,7 @@ def _write(scored: Iterator[pl.DataFrame], path: Path, definition: ScoreDefiniti
                 writer = pq.ParquetWriter(sink, table.schema, compression="zstd", store_schema=False)
                 open_writer.enter_context(writer)
                 about = {"score": definition.name, "version": definition.version, "licence": definition.licence}
+                about["notice"] = definition.licence_note
                 writer.add_key_value_metadata(about)
             writer.write_table(table)
             written += frame.height

@@ -94,7 +94,7 @@ group_rules as (
         and lifestyle_rules.ethnic_group is not null
 ),
 
--- What counts as a status, as treated or as a diagnosis stands in scores/from_record.csv.
+-- What counts as a status, as treated or as a diagnosis stands in from_record.csv.
 care as (
     select
         score_inputs.person_id,

@@ -94,11 +94,16 @@ def test_another_key_may_be_named(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "out.parquet")["row_id"].to_list() == [0, 1, 2]
 
 
-def test_a_table_without_its_key_is_refused(tmp_path: Path) -> None:
+def test_a_table_without_its_key_is_numbered_only_if_each_row_is_one_key(tmp_path: Path) -> None:
     path = write_people(tmp_path, 3)
     pl.read_parquet(path).drop("person_id").write_parquet(path)
+    score_file("qrisk3", path, tmp_path / "out.parquet")
+    assert pl.read_parquet(tmp_path / "out.parquet")["person_id"].to_list() == [1, 2, 3]
+    with pytest.raises(ValueError, match="columns absent: nhs"):
+        score_file("qrisk3", path, tmp_path / "out.parquet", key="nhs")
+    pl.DataFrame({"icd10_code": ["I10"]}).write_parquet(path)
     with pytest.raises(ValueError, match="columns absent: person_id"):
-        score_file("qrisk3", path, tmp_path / "out.parquet")
+        score_file("hfrs", path, tmp_path / "out.parquet")
 
 
 def test_an_unknown_score_is_refused_with_the_ones_there_are(tmp_path: Path) -> None:

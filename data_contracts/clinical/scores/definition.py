@@ -55,6 +55,10 @@ class ScoreInput(_Frozen):
     """Another coding of the input named here, used where that one is unknown."""
     means: dict[str, int | None] = {}
     """For a stand-in: what each of its codes is in the coding it stands in for; null is unknown there."""
+    also_called: tuple[str, ...] = ()
+    """Names that other programs give the column; its coding there is the same."""
+    spellings: dict[str, str] = {}
+    """Other words for a code, in small letters; a code itself is known in any case."""
     excludes: bool = False
     """True: nobody for whom the flag is set is scored."""
     variants: dict[str, dict[str, Any]] = {}
@@ -84,10 +88,7 @@ class ScoreInput(_Frozen):
     def as_text(self) -> str:
         """The column in one paragraph: name, type, unit, range, codes, and what unknown means."""
         parts = [f"{self.name}: {self.description}. Type: {self.type_words}."]
-        if self.unit:
-            parts.append(f"Unit: {self.unit}.")
-        if not self.codes and self.kind in ("whole", "number"):
-            parts.append(f"Accepted: {self.accepted}.")
+        parts += self._range()
         if self.clip:
             parts.append(f"Clipped to {self.clip[0]:g} to {self.clip[1]:g} and listed as clipped.")
         if self.unit_spellings:
@@ -99,6 +100,12 @@ class ScoreInput(_Frozen):
             parts.append("True: no score.")
         if self.stands_in_for:
             parts.append(f"Used where {self.stands_in_for} is unknown.")
+        if self.also_called:
+            parts.append(f"May also be called {', '.join(self.also_called)}.")
+        if self.spellings:
+            parts.append(
+                "Also read: " + ", ".join(f"{word} as {code}" for word, code in self.spellings.items()) + "."
+            )
         parts.append(self._unknown())
         codes = [f"      {code} = {meaning}{self._meaning(code)}" for code, meaning in self.codes.items()]
         return "\n".join(["  " + " ".join(parts), *codes])
@@ -108,6 +115,15 @@ class ScoreInput(_Frozen):
             return ""
         meant = self.means[str(code)]
         return f" ({self.stands_in_for} {'unknown' if meant is None else meant})"
+
+    def _range(self) -> list[str]:
+        is_number = not self.codes and self.kind in ("whole", "number")
+        return [f"Unit: {self.unit}."] * bool(self.unit) + [f"Accepted: {self.accepted}."] * is_number
+
+    def _other_words(self) -> list[str]:
+        names = [f"May also be called {', '.join(self.also_called)}."] if self.also_called else []
+        words = ", ".join(f"{word} as {code}" for word, code in self.spellings.items())
+        return names + ([f"Also read: {words}."] if words else [])
 
     def _unknown(self) -> str:
         column = "The column must be there." if self.must_exist else "The column may be left out."
@@ -221,11 +237,12 @@ class ScoreDefinition(Provenance):
             + (f" to {self.effective_to}." if self.effective_to else "."),
             f"Grain: {self.grain}.",
             "",
-            "Input columns (others are ignored):",
+            "Input columns:",
             f"  {self.key}: the key, any type, never null"
             + ("; one row each." if self.rows == "one_per_key" else "; any number of rows each."),
             *(column.as_text() for column in self.inputs),
             *(f"  At least one of these columns must be there: {', '.join(group)}." for group in self.one_of),
+            *_READING_TEXT,
             "",
             "Output columns:",
             f"  {self.key}: the key.",
@@ -237,6 +254,12 @@ class ScoreDefinition(Provenance):
             lines += [_option_text(name, option) for name, option in self.options.items()]
         return "\n".join([*lines, *(["", "Notes:"] if self.notes else []), *(f"  {note}" for note in self.notes)])
 
+
+_READING_TEXT = (
+    "  Text is read too: numbers, true/false/yes/no/1/0, dates as 2026-01-31, codes in any case; blank is unknown.",
+    "  What cannot be read is the row's reason for having no score. Columns that are not named here are reported.",
+    "  A file without the key column gets the row's number, from 1, where each row is one key.",
+)
 
 _AUDIT_TEXT = (
     "  inputs_used (text): names of the inputs that were known and entered the score, joined by |; null if none.",
