@@ -18,7 +18,7 @@ def load_record_rules() -> pl.DataFrame:
 
 
 def score_rules(as_of: dt.date) -> pl.DataFrame:
-    """One row per rule and codelist: score, status_group, input, value, part, parts, kind, codelist, window_start."""
+    """One row per rule and codelist: its score, input and their number, and how the codelist answers it."""
     rules = load_record_rules()
     windows = {months: months_before(as_of, months) for months in rules["months"].drop_nulls().unique()}
     return rules.select(
@@ -29,7 +29,8 @@ def score_rules(as_of: dt.date) -> pl.DataFrame:
         "part",
         "kind",
         "at_least",
-        status_group="group",
+        status_group=pl.struct("score", "group").rank("dense").cast(pl.Int16),
+        input_number=pl.col("place").min().over("score", "input"),
         parts=pl.col("part").max().over("score", "input"),
         codelist=pl.col("codelists").str.split("|"),
         window_start=pl.col("months").replace_strict(windows, return_dtype=pl.Date),

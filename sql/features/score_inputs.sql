@@ -2,7 +2,16 @@
 -- reads: people, conditions, condition_list, measurements, medications, codelists, score_rules
 -- parameters: as_of_date
 -- grain: one row per person, score and input that the record answers
-with resolutions as (
+with input_names as (
+    select
+        score_rules.input_number,
+        min(score_rules.score) as score,
+        min(score_rules.input) as input
+    from score_rules
+    group by score_rules.input_number
+),
+
+resolutions as (
     select
         conditions.person_id,
         condition_list.condition,
@@ -51,8 +60,7 @@ issues as (
 evidence as (
     select
         coded.person_id,
-        score_rules.score,
-        score_rules.input,
+        score_rules.input_number,
         score_rules.part,
         score_rules.parts,
         coded.latest_date as recorded_date
@@ -64,8 +72,7 @@ evidence as (
     union all
     select
         issues.person_id,
-        score_rules.score,
-        score_rules.input,
+        score_rules.input_number,
         score_rules.part,
         score_rules.parts,
         issues.recorded_date
@@ -77,8 +84,7 @@ evidence as (
     union all
     select
         measurements.person_id,
-        score_rules.score,
-        score_rules.input,
+        score_rules.input_number,
         score_rules.part,
         score_rules.parts,
         measurements.measured_date as recorded_date
@@ -93,11 +99,10 @@ evidence as (
 flags as (
     select
         evidence.person_id,
-        evidence.score,
-        evidence.input,
+        evidence.input_number,
         max(evidence.recorded_date) as recorded_date
     from evidence
-    group by evidence.person_id, evidence.score, evidence.input
+    group by evidence.person_id, evidence.input_number
     having count(distinct evidence.part) = max(evidence.parts)
 ),
 
@@ -105,12 +110,11 @@ flags as (
 statuses as (
     select
         coded.person_id,
-        score_rules.score,
-        score_rules.input,
+        score_rules.input_number,
         score_rules.value,
         coded.latest_date as recorded_date,
         row_number() over (
-            partition by coded.person_id, score_rules.score, score_rules.status_group
+            partition by coded.person_id, score_rules.status_group
             order by coded.latest_date desc, score_rules.place asc
         ) as preference
     from coded
@@ -123,8 +127,7 @@ statuses as (
 numbers as (
     select
         measurements.person_id,
-        score_rules.score,
-        score_rules.input,
+        score_rules.input_number,
         case score_rules.kind when 'spread' then measurements.spread else measurements.value end as value,
         measurements.measured_date as recorded_date
     from measurements
@@ -140,12 +143,11 @@ numbers as (
 pairs as (
     select
         measurements.person_id,
-        score_rules.score,
-        score_rules.input,
+        score_rules.input_number,
         measurements.measured_date,
         measurements.value,
         row_number() over (
-            partition by measurements.person_id, score_rules.score, score_rules.input, measurements.measured_date
+            partition by measurements.person_id, score_rules.input_number, measurements.measured_date
             order by score_rules.codelist_place asc
         ) as position
     from measurements
@@ -159,21 +161,19 @@ pairs as (
 quotients as (
     select
         pairs.person_id,
-        pairs.score,
-        pairs.input,
+        pairs.input_number,
         max(case when pairs.position = 1 then pairs.value end)
         / max(case when pairs.position = 2 then pairs.value end) as value,
         pairs.measured_date as recorded_date
     from pairs
-    group by pairs.person_id, pairs.score, pairs.input, pairs.measured_date
+    group by pairs.person_id, pairs.input_number, pairs.measured_date
     having count(*) = 2
 ),
 
 dates as (
     select
         coded.person_id,
-        score_rules.score,
-        score_rules.input,
+        score_rules.input_number,
         coded.latest_date as recorded_date
     from coded
     inner join score_rules
@@ -185,16 +185,14 @@ dates as (
 together as (
     select
         flags.person_id,
-        flags.score,
-        flags.input,
+        flags.input_number,
         1 as value,
         flags.recorded_date
     from flags
     union all
     select
         statuses.person_id,
-        statuses.score,
-        statuses.input,
+        statuses.input_number,
         statuses.value,
         statuses.recorded_date
     from statuses
@@ -202,24 +200,21 @@ together as (
     union all
     select
         numbers.person_id,
-        numbers.score,
-        numbers.input,
+        numbers.input_number,
         numbers.value,
         numbers.recorded_date
     from numbers
     union all
     select
         quotients.person_id,
-        quotients.score,
-        quotients.input,
+        quotients.input_number,
         quotients.value,
         quotients.recorded_date
     from quotients
     union all
     select
         dates.person_id,
-        dates.score,
-        dates.input,
+        dates.input_number,
         1 as value,
         dates.recorded_date
     from dates
@@ -227,10 +222,11 @@ together as (
 
 select
     together.person_id,
-    together.score,
-    together.input,
+    input_names.score,
+    input_names.input,
     cast(together.value as double) as value,
     together.recorded_date
 from together
+inner join input_names on together.input_number = input_names.input_number
 where together.value is not null
-order by together.person_id, together.score, together.input
+order by together.person_id, together.input_number
