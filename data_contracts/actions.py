@@ -6,6 +6,7 @@ from importlib.resources import files
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from data_contracts.clinical.programmes.definition import Programme, load_programmes
 from data_contracts.provenance import Provenance
 
 ACTIONS = files("data_contracts.clinical") / "actions.yaml"
@@ -35,19 +36,24 @@ class Phrase(_Entry):
     scale: float = 1.0
 
 
-class GradePhrase(_Entry):
-    """How a gap in a programme is known."""
+class Channel(_Entry):
+    """How invitations of one channel are counted in words."""
 
-    name: str
+    one: str
+    many: str
+
+
+class GapWords(_Entry):
+    """How the gaps of one person are said in one sentence."""
+
     text: str
-    undated: str
-
-
-class Programme(_Entry):
-    """A screening or immunisation programme in plain words."""
-
-    title: str
-    action: str
+    since: str
+    shown: int = Field(ge=1)
+    more: str
+    seen: str
+    states: dict[str, str]
+    channels: dict[str, Channel]
+    seen_for: dict[str, str]
 
 
 class Flag(_Entry):
@@ -88,9 +94,7 @@ class Actions(Provenance):
     condition_text: str
     condition_text_undated: str
     conditions: dict[str, str]
-    grades: tuple[GradePhrase, ...]
-    invited: Phrase
-    programmes: dict[str, Programme]
+    gaps: GapWords
     flags: dict[str, Flag]
     sensitive: tuple[SensitiveSet, ...]
     decisions: tuple[Decision, ...]
@@ -99,6 +103,11 @@ class Actions(Provenance):
     intended_use: str
     not_for: tuple[str, ...]
     contact: str
+
+    @property
+    def programmes(self) -> dict[str, Programme]:
+        """Every programme with its title and action, by name."""
+        return load_programmes()
 
     def is_sensitive(self, name: str) -> bool:
         """True if a condition or feature of this name must never be shown."""

@@ -15,7 +15,6 @@ HISTORY: dict[str, type[Contract]] = {
 REFERENCE: dict[str, type[Contract]] = {
     "practices": history.Practices,
     "lsoas": history.Lsoas,
-    "paused_practices": history.PausedPractices,
     "list_sizes": history.ListSizes,
 }
 
@@ -27,8 +26,6 @@ DELIVERIES: dict[str, type[Contract]] = {
 
 WEEKLY: dict[str, type[Contract]] = {
     "closed_practices": weekly.ClosedPractices,
-    "dissents": weekly.Dissents,
-    "eligibility": weekly.Eligibility,
     "people": weekly.People,
     "conditions": weekly.Conditions,
     "measurements": weekly.Measurements,
@@ -45,15 +42,15 @@ WEEKLY: dict[str, type[Contract]] = {
     "risk_scores": weekly.RiskScores,
     "model_drift": weekly.ModelDrift,
     "complex_care": weekly.ComplexCare,
+    "programme_records": weekly.ProgrammeRecords,
+    "programme_states": weekly.ProgrammeStates,
     "non_responders": weekly.NonResponders,
+    "people_not_seen": weekly.PeopleNotSeen,
     "lifestyle_risk": weekly.LifestyleRisk,
     "data_quality": weekly.DataQuality,
     "target_lists": weekly.TargetLists,
 }
 
-RELEASE: dict[str, type[Contract]] = {"opt_out_ledger": weekly.OptOutLedger}
-"""Tables that the release of a week writes beside its weekly tables."""
-
-CONTRACTS: dict[str, type[Contract]] = HISTORY | REFERENCE | DELIVERIES | WEEKLY | RELEASE
+CONTRACTS: dict[str, type[Contract]] = HISTORY | REFERENCE | DELIVERIES | WEEKLY
 """Every table, by name. History lies in history/<name>/<icb>.parquet, weekly tables in tables/<date>/<name>/,
 what is the same for all ICBs in history/<name>.parquet."""

@@ -43,13 +43,13 @@ print(
 )
 
 # %% [markdown]
-# ## Who did not respond
+# ## Where people stand with screening, immunisation and recall
 
 # %%
 print(
     catalogue.sql("""
-        select non_responders.programme, non_responders.state, non_responders.grade, count(*) as people
-        from non_responders
+        select programme_states.programme, programme_states.state, programme_states.grade, count(*) as people
+        from programme_states
         group by all
         order by all
     """)

@@ -17,7 +17,6 @@ CLINICAL = files("data_contracts.clinical")
 _LIFESTYLE_TYPES: dict[str, Any] = dict.fromkeys(("value_from", "value_below"), pl.Float64) | dict.fromkeys(
     ("age_from", "age_below"), pl.Int16
 )
-PROGRAMME_ROLES = ["done", "no_response", "declined", "unsuitable", "invited"]
 
 
 class DefinitionFile(Provenance):
@@ -167,32 +166,26 @@ def ethnic_groups() -> pl.DataFrame:
     return rows.select("ethnic_group", concept_id=pl.col("code").cast(pl.Int64))
 
 
+@cache
+def resolutions() -> dict[str, str | None]:
+    """Each condition and the codelist that resolves it; None if nothing does."""
+    conditions = yaml.safe_load(read_definition("conditions.yaml"))
+    return {name: entry.get("resolved_by") for name, entry in conditions.items()}
+
+
 def dated_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
     """The definitions whose cut-off dates depend on the as-of date, as tables by name."""
-    return (
-        {"features": _feature_table(as_of), "measure_units": _measure_table(as_of)}
-        | programme_tables(as_of)
-        | quality_tables(as_of)
-    )
+    return {
+        "features": _feature_table(as_of),
+        "measure_units": _measure_table(as_of),
+        "not_seen_rules": _not_seen_rules(as_of),
+    } | quality_tables(as_of)
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
     """The same day of the month some months earlier, or the last day of that month if it is shorter."""
     shifted: dt.date = pl.select(pl.lit(day).dt.offset_by(f"-{months}mo")).item()
     return shifted
-
-
-def programme_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
-    """``programmes`` (rules in force on the date, ages as birth dates), their codelists and their risk groups."""
-    rules = _programme_rules(as_of)
-    roles = pl.DataFrame({"role": PROGRAMME_ROLES})
-    prefixes = read_definition_csv("programmes/programmes.csv").select("programme", "codelist_prefix").unique()
-    names = prefixes.join(roles, how="cross").with_columns(codelist=pl.col("codelist_prefix") + "_" + pl.col("role"))
-    return {
-        "programmes": rules,
-        "programme_codelists": names.select("programme", "role", "codelist").sort("programme", "role"),
-        "risk_groups": read_definition_csv("programmes/risk_groups.csv"),
-    }
 
 
 def quality_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
@@ -239,15 +232,11 @@ def quality_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
 @cache
 def timeless_tables() -> dict[str, pl.DataFrame]:
     """The definitions that do not depend on the as-of date."""
-    conditions = yaml.safe_load(read_definition("conditions.yaml"))
     return {
         "ethnic_groups": ethnic_groups(),
         "ethnic_categories": read_definition_csv("ethnic_categories.csv"),
         "condition_list": pl.DataFrame(
-            {
-                "condition": list(conditions),
-                "resolved_by": [entry.get("resolved_by") for entry in conditions.values()],
-            },
+            {"condition": list(resolutions()), "resolved_by": list(resolutions().values())},
             schema={"condition": pl.String, "resolved_by": pl.String},
         ),
         "admission_methods": read_definition_csv("admission_methods.csv").with_columns(
@@ -257,6 +246,7 @@ def timeless_tables() -> dict[str, pl.DataFrame]:
             is_death=pl.col("is_death") == "true"
         ),
         "acsc_conditions": _avoidable_conditions(),
+        "seen_measures": read_definition_csv("seen_measures.csv"),
         "lifestyle_rules": read_definition_csv("lifestyle_rules.csv", **_LIFESTYLE_TYPES),
     }
 
@@ -345,42 +335,33 @@ def _feature_table(as_of: dt.date) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _programme_rules(as_of: dt.date) -> pl.DataFrame:
-    """One row per programme rule in force on the as-of date, ages turned into birth dates."""
-    dates = dict.fromkeys(
-        ["age_on", "born_from", "born_before", "counted_from", "effective_from", "effective_to"], pl.Date
-    )
-    months = ["age_from_months", "age_to_months", "dose_from_months", "inferred_age_months"]
-    days = ["interval_days", "window_days", "settled_days", "decline_valid_days", "doses"]
-    rules = read_definition_csv("programmes/programmes.csv", **dates, **dict.fromkeys([*months, *days], pl.Int32))
-    in_force = rules.filter(
-        pl.col("effective_from") <= as_of, pl.col("effective_to").is_null() | (pl.col("effective_to") > as_of)
-    )
-    age_on = pl.col("age_on").fill_null(as_of)
-    return in_force.select(
-        "programme",
-        "rule",
-        "sex",
-        "risk_group",
-        "age_from_months",
-        "interval_days",
-        "dose_from_months",
-        "doses",
-        born_by=pl.min_horizontal(_earlier(age_on, "age_from_months"), pl.col("born_before").dt.offset_by("-1d")),
-        born_from=pl.max_horizontal(_earlier(age_on, "age_to_months").dt.offset_by("1d"), pl.col("born_from")),
-        season_from=pl.when(pl.col("counted_from").is_not_null()).then(pl.col("effective_from")),
-        counted_from=pl.coalesce("counted_from", _days_before(as_of, "window_days")),
-        settled_by=_days_before(as_of, "settled_days"),
-        inferred_born_by=_earlier(pl.lit(as_of), "inferred_age_months"),
-        declined_from=pl.max_horizontal(_days_before(as_of, "decline_valid_days"), "counted_from"),
-    ).sort("programme", "rule")
+def not_seen_titles() -> dict[str, str]:
+    """Plain words for each reason why a person is taken as not seen."""
+    rules = read_definition_csv("not_seen.csv")
+    return dict(rules.select("reason", "title").rows())
 
 
-def _earlier(day: pl.Expr, months: str) -> pl.Expr:
-    """The day some months earlier, the number of months in a column; null where that is null."""
-    return day.dt.offset_by(pl.format("-{}mo", months))
-
-
-def _days_before(as_of: dt.date, days: str) -> pl.Expr:
-    """The date some days before the as-of date, the number of days in a column; null where that is null."""
-    return pl.lit(as_of).dt.offset_by(pl.format("-{}d", days))
+def _not_seen_rules(as_of: dt.date) -> pl.DataFrame:
+    """One row per reason: its number, kind and key, from when it looks back and how many it needs."""
+    rows = [
+        (
+            number,
+            row["reason"],
+            row["kind"],
+            row["key"],
+            months_before(as_of, int(row["months"])) if row["months"] else None,
+            months_before(as_of, int(row["at_least"])) if row["kind"] == "new" else None,
+            int(row["at_least"] or 1),
+        )
+        for number, row in enumerate(read_definition_csv("not_seen.csv").iter_rows(named=True))
+    ]
+    schema = {
+        "reason_number": pl.Int32,
+        "reason": pl.String,
+        "kind": pl.String,
+        "key": pl.String,
+        "since": pl.Date,
+        "settled_by": pl.Date,
+        "at_least": pl.Int32,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")

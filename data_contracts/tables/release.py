@@ -13,7 +13,16 @@ PSEUDONYM = "Keyed pseudonym, letters only; made for this ICB alone, so no two I
 MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
 AGE_BANDS = ["0-4", "5-15", "16-24", "25-34", "35-44", "45-54", "55-64", "65-74", "75-84", "85 and over"]
 WIDE_AGE_BANDS = ["0-15", "16-64", "65 and over"]
-RELEASED_STATES = ["non_responder", "declined", "unsuitable"]
+RELEASED_STATES = [
+    "invited_once",
+    "invited_twice",
+    "invited_three_times",
+    "did_not_attend",
+    "did_not_respond",
+    "overdue_never_invited",
+    "declined",
+    "unsuitable",
+]
 QUASI_IDENTIFIERS = ["practice_code", "age_band", "sex", "deprivation_fifth"]
 """What someone might know of a person from elsewhere: each combination is shared or masked."""
 
@@ -45,10 +54,10 @@ class IcbNonResponders(Contract):
     age_band: str = pa.Field(nullable=True, isin=AGE_BANDS + WIDE_AGE_BANDS, description="Age in bands of years")
     sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
     deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
-    programme: str = pa.Field(isin=PROGRAMMES, description="Screening or immunisation programme")
+    programme: str = pa.Field(isin=PROGRAMMES, description="Screening, immunisation or recall programme")
     state: str = pa.Field(isin=RELEASED_STATES, description="Overdue, declined and unsuitable are kept apart")
-    grade: str = pa.Field(nullable=True, isin=["coded", "inferred", "unknown"], description="How the state is known")
-    due_month: str = pa.Field(nullable=True, str_matches=MONTH, description="Month in which the event fell due")
+    grade: str = pa.Field(isin=["coded", "inferred", "unknown"], description="How the state is known")
+    due_month: str = pa.Field(str_matches=MONTH, description="Month in which the event fell due")
     last_done_month: str = pa.Field(nullable=True, str_matches=MONTH, description="Month last done; null if never")
     invitations: pl.Int16 = pa.Field(ge=0, description="Coded invitations since it fell due")
     last_invited_month: str = pa.Field(nullable=True, str_matches=MONTH, description="Month of the last invitation")
@@ -93,11 +102,8 @@ class IcbWide(Contract):
     risk_avoidable_admission_12m: pl.Float64 = pa.Field(
         nullable=True, ge=0, le=1, description="Probability within 12 months, to three decimals; null if not scored"
     )
-    bowel: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Bowel screening, if not up to date")
-    breast: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Breast screening, if not up to date")
-    cervical: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Cervical screening, if not up to date")
-    flu: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="Flu vaccination, if not up to date")
-    mmr: str = pa.Field(nullable=True, isin=RELEASED_STATES, description="MMR vaccination, if not up to date")
+    overdue: str = pa.Field(nullable=True, description="Programmes with a gap, joined by |; null if none")
+    declined: str = pa.Field(nullable=True, description="Programmes declined, joined by |; null if none")
     lifestyle_flag_count: pl.Int8 = pa.Field(nullable=True, ge=1, le=9, description="Lifestyle flags; null if none")
 
 

@@ -5,54 +5,29 @@ import datetime as dt
 import pandera.polars as pa
 import polars as pl
 
+from data_contracts.clinical.programmes.definition import load_programmes
 from data_contracts.tables.history import SEXES, Contract
 
 VERDICTS = ["ok", "unknown", "warn", "hold", "stop"]
 PERSON_ID = "Keyed pseudonym of the NHS number"
-PROGRAMMES = ["bowel", "breast", "cervical", "flu", "mmr"]
-LEFT_OUT_BY = [
-    "practice_closed",
-    "sharing_paused",
-    "died",
-    "registered_elsewhere",
-    "type_1_opt_out",
-    "opt_out_unknown",
+PROGRAMMES = list(load_programmes())
+STATES = [
+    "not_eligible",
+    "not_yet_due",
+    "due",
+    "invited_once",
+    "invited_twice",
+    "invited_three_times",
+    "booked",
+    "did_not_attend",
+    "did_not_respond",
+    "declined",
+    "unsuitable",
+    "done_elsewhere",
+    "up_to_date",
+    "overdue_never_invited",
 ]
-RELEASE_RULES = [*LEFT_OUT_BY, "not_registered_now", "practice_stopped_for_data_quality", "national_opt_out"]
-STATES = ["non_responder", "declined", "unsuitable", "up_to_date", "not_eligible"]
-
-
-class Dissents(Contract):
-    """One row per person with a dissent or a withdrawal in the records of the ICB's practices (Type 1 opt-out)."""
-
-    person_id: pl.Int64 = pa.Field(unique=True, ge=0, description=PERSON_ID)
-    has_dissent: bool = pa.Field(description="Any dissent, whatever its date")
-    has_undated_dissent: bool = pa.Field(description="A dissent without a date: no withdrawal outweighs it")
-    dissented_date: dt.date = pa.Field(nullable=True, description="Date of the latest dated dissent")
-    withdrawn_date: dt.date = pa.Field(nullable=True, description="Date of the latest withdrawal")
-
-
-class Eligibility(Contract):
-    """One row per person and practice with a current regular registration: whether it counts, or why not."""
-
-    person_id: pl.Int64 = pa.Field(ge=0, description=PERSON_ID)
-    practice_code: str = pa.Field(description="ODS code of the practice of registration")
-    registered_date: dt.date = pa.Field(description="First day of the current registration")
-    left_out_by: str = pa.Field(
-        nullable=True, isin=LEFT_OUT_BY, description="The first rule that leaves the person out here; null if none"
-    )
-
-
-class OptOutLedger(Contract):
-    """One row per practice, stage and rule: how many people with a current regular registration it left out."""
-
-    icb_code: str = pa.Field(description="ODS code of the ICB")
-    practice_code: str = pa.Field(description="ODS code of the practice of registration")
-    stage: str = pa.Field(
-        isin=["week", "release"], description="When the week was made, or when the release asked again"
-    )
-    rule: str = pa.Field(isin=RELEASE_RULES, description="The rule that left them out")
-    people: pl.Int64 = pa.Field(ge=0, description="How many people, exact: this table does not leave")
+CHANNELS = ["letter", "text", "phone", "email", "in_person"]
 
 
 class People(Contract):
@@ -297,18 +272,93 @@ class ComplexCare(Contract):
     age_years: pl.Int16 = pa.Field(description="Whole years at the as-of date, the second tie-break")
 
 
-class NonResponders(Contract):
-    """One row per person and programme for which the person is eligible."""
+class ProgrammeRecords(Contract):
+    """One row per person and programme for which the person is eligible: what is on record, no judgement yet."""
+
+    person_id: pl.Int64 = pa.Field(description=PERSON_ID)
+    programme: str = pa.Field(isin=PROGRAMMES, description="Screening, immunisation or recall programme")
+    rule_number: pl.Int32 = pa.Field(ge=0, description="The rule that counts now: its place in rules.csv, from 0")
+    first_due_date: dt.date = pa.Field(description="When the event falls due by age, season or record alone")
+    doses: pl.Int16 = pa.Field(ge=0, description="Doses on record, those too close together counted once")
+    is_excluded: bool = pa.Field(description="Something on record takes the person out of the programme")
+    last_done_date: dt.date = pa.Field(nullable=True, description="When it was last done; null if never")
+    is_done_elsewhere: bool = pa.Field(description="The last one is coded as done by another provider")
+    is_clear: bool = pa.Field(description="The last result earns the longer interval")
+    booked_date: dt.date = pa.Field(nullable=True, description="Latest booking on record")
+    missed_date: dt.date = pa.Field(nullable=True, description="Latest missed appointment on record")
+    no_response_date: dt.date = pa.Field(nullable=True, description="Latest missing reply on record")
+    declined_date: dt.date = pa.Field(nullable=True, description="Latest decline on record")
+    unsuitable_date: dt.date = pa.Field(nullable=True, description="Latest entry that it does not suit the person")
+    invited_date: dt.date = pa.Field(nullable=True, description="Latest invitation on record")
+    invited_by: str = pa.Field(nullable=True, isin=CHANNELS, description="Its channel; null if not coded")
+    second_last_invitation_date: dt.date = pa.Field(
+        nullable=True, description="The invitation before it, not too close"
+    )
+    third_last_invitation_date: dt.date = pa.Field(nullable=True, description="The invitation before that")
+
+
+class ProgrammeStates(Contract):
+    """One row per person and programme for which the person is eligible, at the event that is due now or next."""
 
     person_id: pl.Int64 = pa.Field(description=PERSON_ID)
     practice_code: str = pa.Field(description="ODS code of the practice of registration")
-    programme: str = pa.Field(isin=PROGRAMMES, description="Screening or immunisation programme")
-    state: str = pa.Field(isin=STATES, description="Non-responders, the declined and the unsuitable are kept apart")
-    grade: str = pa.Field(nullable=True, isin=["coded", "inferred", "unknown"], description="How the state is known")
-    due_date: dt.date = pa.Field(nullable=True, description="When the event fell due")
+    programme: str = pa.Field(isin=PROGRAMMES, description="Screening, immunisation or recall programme")
+    event: str = pa.Field(description="What is due: the test, dose, season or review, as rules.csv names it")
+    state: str = pa.Field(isin=STATES, description="Where the person stands; no row means not eligible")
+    grade: str = pa.Field(isin=["coded", "inferred", "unknown"], description="How the state is known")
+    due_date: dt.date = pa.Field(description="When the event fell due, or falls due")
+    days_overdue: pl.Int32 = pa.Field(
+        nullable=True, ge=0, description="Days since it fell due, 0 if called before that; null if it is not open"
+    )
     last_done_date: dt.date = pa.Field(nullable=True, description="When it was last done; null if never")
-    invitations: pl.Int16 = pa.Field(ge=0, description="Coded invitations since it fell due")
-    last_invited_date: dt.date = pa.Field(nullable=True, description="Latest coded invitation")
+    declined_until: dt.date = pa.Field(nullable=True, description="Last day of a decline in force; null if none")
+    invitations: pl.Int16 = pa.Field(ge=0, le=3, description="Coded invitations since it fell due, 3 for more")
+    last_invited_date: dt.date = pa.Field(nullable=True, description="Latest coded invitation since it fell due")
+    last_invited_by: str = pa.Field(nullable=True, isin=CHANNELS, description="Its channel; null if not coded")
+    is_covered: bool = pa.Field(description="Done within the window that counts as up to date")
+    is_gap: bool = pa.Field(description="Overdue, missed or unanswered: worth a contact")
+
+
+class NonResponders(Contract):
+    """One row per person with at least one gap in any programme, ranked within the practice."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    practice_code: str = pa.Field(description="ODS code of the practice of registration")
+    rank: pl.Int64 = pa.Field(ge=1, description="Rank in the practice, 1 first, by priority and its stated ties")
+    priority: pl.Int64 = pa.Field(
+        ge=0, description="Harm times days overdue over all gaps, by how often the person came"
+    )
+    gap_count: pl.Int16 = pa.Field(ge=1, description="How many programmes have a gap")
+    gaps: str = pa.Field(description="The programmes with a gap, the weightiest first, joined by |")
+    days_overdue: pl.Int32 = pa.Field(ge=0, description="Days since the longest open gap fell due")
+    answered_before: pl.Int16 = pa.Field(
+        ge=0, description="Programmes that were due and in which the person ever came"
+    )
+    asked_before: pl.Int16 = pa.Field(ge=1, description="Programmes that were due")
+    last_seen_date: dt.date = pa.Field(nullable=True, description="When the practice last saw the person")
+    last_seen_for: str = pa.Field(nullable=True, description="What for: a kind of contact or of test")
+
+
+class PeopleNotSeen(Contract):
+    """One row per registered person whom the practice has not seen or whom no count reaches."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    practice_code: str = pa.Field(description="ODS code of the practice of registration")
+    reasons: str = pa.Field(description="Reasons as not_seen.csv names them, joined by |")
+    registered_date: dt.date = pa.Field(description="First day of the current registration")
+    last_seen_date: dt.date = pa.Field(
+        nullable=True, description="Last consultation or appointment kept; null if none"
+    )
+    not_seen_since: dt.date = pa.Field(
+        nullable=True, description="Since when the practice is known not to have seen the person"
+    )
+    last_trace_date: dt.date = pa.Field(
+        nullable=True, description="Latest entry, medicine, hospital stay or attendance"
+    )
+    last_trace: str = pa.Field(nullable=True, description="What that was")
+    is_possible_ghost: bool = pa.Field(
+        description="No trace of any kind for long: check the address before anything else"
+    )
 
 
 class LifestyleRisk(Contract):

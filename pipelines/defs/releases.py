@@ -1,7 +1,6 @@
 """What leaves: the release of a week, the analysts' catalogue, the weekly job and its schedule."""
 
 import datetime as dt
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -9,7 +8,6 @@ from data_contracts.registry import WEEKLY
 from pipelines.defs.resources import OWNERS, Workspace, as_of, weeks
 from pipelines.io.releases import write_release
 
-LONDON = ZoneInfo("Europe/London")
 MONDAY_NINE = dg.FreshnessPolicy.cron(
     deadline_cron="0 9 * * 1", lower_bound_delta=dt.timedelta(hours=9), timezone="Europe/London"
 )
@@ -17,7 +15,7 @@ MONDAY_NINE = dg.FreshnessPolicy.cron(
 
 @dg.asset(
     partitions_def=weeks,
-    deps=["target_lists", "complex_care", "non_responders", "lifestyle_risk", "people"],
+    deps=["target_lists", "complex_care", "programme_states", "non_responders", "lifestyle_risk", "people"],
     group_name="releases",
     kinds={"parquet", "excel"},
     owners=OWNERS,
@@ -26,8 +24,7 @@ MONDAY_NINE = dg.FreshnessPolicy.cron(
 )
 def release(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """One dated, whole, checked set of files: a folder an ICB, a target list a practice, a manifest."""
-    today = dt.datetime.now(tz=LONDON).date()
-    folder = write_release(workspace.settings, as_of(context), disclosed_on=today)
+    folder = write_release(workspace.settings, as_of(context))
     files = [path for path in folder.rglob("*") if path.is_file()]
     return dg.MaterializeResult(metadata={"folder": dg.MetadataValue.path(folder), "files": len(files)})
 

@@ -28,6 +28,7 @@ class CohortTables:
     practices: pl.DataFrame
     target_lists: pl.DataFrame
     complex_care: pl.DataFrame
+    programme_states: pl.DataFrame
     non_responders: pl.DataFrame
     lifestyle_risk: pl.DataFrame
 
@@ -56,7 +57,7 @@ def count_cohorts(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
 
 def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:
     """Cohort name to the ids of its people; registered people first, one cohort per overdue programme."""
-    overdue = tables.non_responders.filter(pl.col("state") == "non_responder")
+    overdue = tables.programme_states.filter("is_gap")
     programmes = {
         f"overdue_{name}": overdue.filter(pl.col("programme") == name)["person_id"] for name in rules.programmes
     }
@@ -64,7 +65,7 @@ def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:
         "registered": tables.people["person_id"],
         "on_the_list": tables.target_lists["person_id"],
         "complex_care": tables.complex_care["person_id"],
-        "overdue": overdue["person_id"],
+        "overdue": tables.non_responders["person_id"],
         **programmes,
         "lifestyle_risk": tables.lifestyle_risk["person_id"],
     }

@@ -5,7 +5,7 @@ import hmac
 
 import polars as pl
 
-from data_contracts.tables.release import AGE_BANDS, QUASI_IDENTIFIERS, RELEASED_STATES, WIDE_AGE_BANDS
+from data_contracts.tables.release import AGE_BANDS, QUASI_IDENTIFIERS, WIDE_AGE_BANDS
 
 HIDDEN_AT_MOST = 7
 ROUNDED_TO = 5
@@ -107,9 +107,10 @@ def months(*columns: str) -> list[pl.Expr]:
     return [pl.col(column).dt.strftime("%Y-%m").alias(f"{column.removesuffix('_date')}_month") for column in columns]
 
 
-def reportable_non_responders(non_responders: pl.DataFrame) -> pl.DataFrame:
-    """The rows that an ICB receives: overdue, declined and unsuitable; the up to date and not eligible stay."""
-    return non_responders.filter(pl.col("state").is_in(RELEASED_STATES))
+def reportable_states(programme_states: pl.DataFrame) -> pl.DataFrame:
+    """The rows that an ICB receives: gaps, declined and unsuitable; the up to date and those not yet due stay."""
+    kept_apart = pl.col("state").is_in(["declined", "unsuitable"])
+    return programme_states.filter(pl.col("is_gap") | kept_apart)
 
 
 def round_count(count: pl.Expr) -> pl.Expr:

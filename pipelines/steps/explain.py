@@ -26,8 +26,6 @@ class Question:
     """Whether a Type 1 opt-out is recorded, at any practice of the ICB."""
     is_practice_closed: bool = False
     """Whether the practice has closed by the as-of date."""
-    left_out_by: str | None = None
-    """The rule by which the week does not count the person at this practice, as in the table eligibility."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +84,6 @@ def _registration(question: Question) -> Iterator[Finding]:
     yield Finding("is alive", not died, "a death is recorded" if died else "no death is recorded")
     says = "a Type 1 opt-out is recorded" if question.has_opted_out else "no Type 1 opt-out is recorded"
     yield Finding("has not opted out", not question.has_opted_out, says)
-    if question.left_out_by in OTHER_RULES:
-        yield Finding("is counted at this practice", False, OTHER_RULES[question.left_out_by])
-
-
-OTHER_RULES = {
-    "registered_elsewhere": "a later regular registration is open at another practice",
-    "sharing_paused": "the practice's sharing agreement is paused or withdrawn",
-    "opt_out_unknown": "no coded entry of the practice has arrived, so nobody can tell who opted out",
-}
 
 
 def _spell(regular: pl.DataFrame) -> str:
@@ -112,12 +101,12 @@ def _person_rules(question: Question, *, tables: WeeklyTables, rules: Actions) -
     return [
         _risk(rows["risk_scores"]),
         _complex_care(rows["complex_care"], tables=tables),
-        *_programmes(rows["non_responders"], rules=rules),
+        *_programmes(rows["programme_states"], rules=rules),
         _lifestyle(rows["lifestyle_flags"], rules=rules),
     ]
 
 
-COHORT_TABLES = ["risk_scores", "complex_care", "non_responders", "lifestyle_flags"]
+COHORT_TABLES = ["risk_scores", "complex_care", "programme_states", "lifestyle_flags"]
 
 
 def _rows_of(question: Question, table: pl.LazyFrame) -> list[dict[str, Any]]:
@@ -149,11 +138,10 @@ def _programmes(rows: list[dict[str, Any]], *, rules: Actions) -> list[Finding]:
 
 def _programme(row: dict[str, Any], *, rules: Actions) -> Finding:
     title = rules.programmes[row["programme"]].title
-    due = f", due {_day(row['due_date'])}" if row["due_date"] else ""
+    due = f", due {_day(row['due_date'])}"
     done = f", last done {_day(row['last_done_date'])}" if row["last_done_date"] else ""
-    grade = f" ({row['grade']})" if row["grade"] else ""
     state = str(row["state"]).replace("_", " ")
-    return Finding(f"is overdue for {title}", row["state"] == "non_responder", f"{state}{grade}{due}{done}")
+    return Finding(f"is overdue for {title}", row["is_gap"], f"{state} ({row['grade']}){due}{done}")
 
 
 def _lifestyle(rows: list[dict[str, Any]], *, rules: Actions) -> Finding:

@@ -9,9 +9,6 @@ from data_contracts.actions import Actions
 from pipelines.steps.quality import stand, stopped
 from pipelines.steps.reasons import ReasonTables, suggest_actions, word_reasons
 
-TIES = ["gaps", "best_grade", "first_due", "birth_date"]
-"""Columns that order the non-responders, as the published tie rule in actions.yaml says."""
-
 
 @dataclass(frozen=True)
 class WeeklyTables:
@@ -19,6 +16,7 @@ class WeeklyTables:
 
     people: pl.LazyFrame
     complex_care: pl.LazyFrame
+    programme_states: pl.LazyFrame
     non_responders: pl.LazyFrame
     lifestyle_risk: pl.LazyFrame
     risk_scores: pl.LazyFrame
@@ -81,7 +79,7 @@ def rank_members(tables: WeeklyTables, *, rules: Actions) -> pl.DataFrame:
     found = {
         "added_by_practice": _by_arrival(tables.added),
         "complex_care": _by_rank(tables.complex_care),
-        "non_responders": _by_gaps(tables, rules=rules),
+        "non_responders": _by_rank(tables.non_responders),
         "lifestyle_risk": _by_rank(tables.lifestyle_risk),
     }
     ranked = [
@@ -216,22 +214,6 @@ def _by_rank(cohort: pl.LazyFrame) -> pl.LazyFrame:
     return ordered.select("person_id", "practice_code", position=pl.int_range(pl.len(), dtype=pl.UInt32))
 
 
-def _by_gaps(tables: WeeklyTables, *, rules: Actions) -> pl.LazyFrame:
-    """People with a programme overdue, by the published tie rule."""
-    grades = {grade.name: number for number, grade in enumerate(rules.grades)}
-    people = tables.people.select("person_id", "practice_code", "birth_date")
-    return (
-        tables.non_responders.filter(pl.col("state") == "non_responder")
-        .filter(pl.col("programme").is_in(list(rules.programmes)))
-        .with_columns(grade=pl.col("grade").replace_strict(grades, default=len(grades), return_dtype=pl.Int8))
-        .group_by("person_id", "practice_code")
-        .agg(gaps=pl.len(), best_grade=pl.col("grade").min(), first_due=pl.col("due_date").min())
-        .join(people, on=["person_id", "practice_code"], how="inner", validate="1:1")
-        .sort("practice_code", *TIES, "person_id", descending=[False, True, *[False] * 4], nulls_last=True)
-        .select("person_id", "practice_code", position=pl.int_range(pl.len(), dtype=pl.UInt32))
-    )
-
-
 def _cohorts_of(members: pl.DataFrame) -> pl.DataFrame:
     """One row per person: the cohorts that hold the person, joined by |."""
     return (
@@ -254,6 +236,7 @@ def _reason_tables(tables: WeeklyTables, chosen: pl.DataFrame) -> ReasonTables:
         person_features=of_chosen(tables.person_features),
         conditions=of_chosen(tables.conditions),
         measurements=of_chosen(tables.measurements),
+        programme_states=of_chosen(tables.programme_states),
         non_responders=of_chosen(tables.non_responders),
         lifestyle_flags=of_chosen(tables.lifestyle_flags),
     )

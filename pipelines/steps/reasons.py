@@ -21,6 +21,7 @@ class ReasonTables:
     person_features: pl.DataFrame
     conditions: pl.DataFrame
     measurements: pl.DataFrame
+    programme_states: pl.DataFrame
     non_responders: pl.DataFrame
     lifestyle_flags: pl.DataFrame
 
@@ -32,7 +33,7 @@ def word_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
             _added_reasons(tables, rules=rules),
             _score_reasons(tables, rules=rules),
             _part_reasons(tables, rules=rules),
-            _programme_reasons(tables, rules=rules),
+            _gap_reasons(tables, rules=rules),
             *[
                 _flag_reasons(tables, name, flag)
                 for name, flag in rules.flags.items()
@@ -163,39 +164,57 @@ def _dates(tables: ReasonTables) -> pl.DataFrame:
     return pl.concat([conditions, measures]).unique(["person_id", "bare"], keep="last", maintain_order=True)
 
 
-def _programme_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
-    """One row per person and overdue programme, and one more where invitations are coded."""
-    grades = pl.DataFrame(
-        [grade.model_dump() for grade in rules.grades], schema=dict.fromkeys(["name", "text", "undated"], pl.String)
-    )
-    titles = {name: programme.title for name, programme in rules.programmes.items()}
-    return (
+def _gap_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person with gaps: all of them in one sentence, and when the practice last saw the person."""
+    words = rules.gaps
+    listed = (
         _gaps(tables, rules=rules)
-        .with_columns(grade=pl.col("grade").fill_null(rules.grades[-1].name))
-        .join(grades, left_on="grade", right_on="name", how="inner", validate="m:1")
-        .with_columns(invited=_invited(rules.invited))
-        .select(
-            "person_id",
-            text=pl.concat_str("text", "invited"),
-            undated=pl.concat_str("undated", "invited"),
-            title=pl.col("programme").replace_strict(titles, return_dtype=pl.String),
-            date="due_date",
-            section=pl.lit(3),
-            place="place",
-        )
+        .with_columns(gap=_gap_in_words(rules))
+        .group_by("person_id", maintain_order=True)
+        .agg(gaps=pl.col("gap").head(words.shown).str.join(", "), hidden=pl.len().cast(pl.Float64) - words.shown)
+        .join(_last_seen(tables, rules=rules), on="person_id", how="left", validate="1:1")
     )
+    more = pl.concat_str(pl.lit(" "), _worded(words.more, {"count": _in_words(pl.col("hidden"))}))
+    gaps = pl.concat_str("gaps", pl.when(pl.col("hidden") > 0).then(more).otherwise(pl.lit("")))
+    text = pl.concat_str(_worded(words.text, {"gaps": gaps}), pl.col("seen").fill_null(""))
+    return listed.select("person_id", text=text, section=pl.lit(3), place=pl.lit(0))
 
 
-def _invited(phrase: Phrase) -> pl.Expr:
-    """The clause that says how often the person was invited, empty when no invitation is coded."""
-    fills = {"count": _in_words(pl.col("invitations")), "date": _long_date(pl.col("last_invited_date"))}
-    clause = (
-        pl.when(pl.col("invitations") == 1)
-        .then(_worded(phrase.one or "", fills))
-        .otherwise(_worded(phrase.text, fills))
+def _gap_in_words(rules: Actions) -> pl.Expr:
+    """One gap: the programme, then since when, how often invited and what came of it, in brackets."""
+    words = rules.gaps
+    titles = {name: programme.title for name, programme in rules.programmes.items()}
+    known = pl.concat_str("state", pl.lit(" "), "grade").replace_strict(words.states, default=None)
+    details = pl.concat_list(
+        _worded(words.since, {"month": _month(pl.col("due_date"))}), _invitations_in_words(rules), known
     )
-    is_known = (pl.col("invitations") > 0) & pl.col("last_invited_date").is_not_null()
-    return pl.when(is_known).then(pl.concat_str(pl.lit(", "), clause)).otherwise(pl.lit(""))
+    brackets = pl.concat_str(pl.lit(" ("), details.list.drop_nulls().list.join(", "), pl.lit(")"))
+    return pl.concat_str(pl.col("programme").replace_strict(titles, return_dtype=pl.String), brackets)
+
+
+def _invitations_in_words(rules: Actions) -> pl.Expr:
+    """How often the person was invited, by the channel of the last time; null when no invitation is coded."""
+    count = {"count": _in_words(pl.col("invitations"))}
+    text = pl.lit(None, dtype=pl.String)
+    for name, channel in rules.gaps.channels.items():
+        said = pl.when(pl.col("invitations") == 1).then(pl.lit(channel.one)).otherwise(_worded(channel.many, count))
+        text = pl.when(pl.col("last_invited_by").fill_null("not coded") == name).then(said).otherwise(text)
+    return pl.when(pl.col("invitations") > 0).then(text)
+
+
+def _last_seen(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person whom the practice has seen: for what and in which month."""
+    words = rules.gaps
+    fills = {
+        "what": pl.col("last_seen_for").replace_strict(words.seen_for, default=None),
+        "month": _month(pl.col("last_seen_date")),
+    }
+    return tables.non_responders.select("person_id", seen=pl.concat_str(pl.lit("; "), _worded(words.seen, fills)))
+
+
+def _month(date: pl.Expr) -> pl.Expr:
+    """The month of a date as people write it: May 2026."""
+    return date.dt.strftime("%B %Y")
 
 
 def _worded(text: str, fills: dict[str, pl.Expr]) -> pl.Expr:
@@ -209,11 +228,14 @@ def _worded(text: str, fills: dict[str, pl.Expr]) -> pl.Expr:
 
 
 def _gaps(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
-    """One row per person and overdue programme that the rules name, earliest due first."""
+    """One row per person and gap, the weightiest first: harm times days overdue, as the priority counts it."""
+    harm = {name: programme.harm for name, programme in rules.programmes.items()}
+    points = pl.col("programme").replace_strict(harm, return_dtype=pl.Int64) * (
+        pl.col("days_overdue").cast(pl.Int64) + 365
+    ).clip(upper_bound=1095)
     return (
-        tables.non_responders.filter(pl.col("state") == "non_responder")
-        .filter(pl.col("programme").is_in(list(rules.programmes)))
-        .sort("person_id", "due_date", "programme", nulls_last=True)
+        tables.programme_states.filter("is_gap")
+        .sort("person_id", points, "programme", descending=[False, True, False])
         .with_columns(place=pl.int_range(pl.len(), dtype=pl.Int32).over("person_id"))
     )
 

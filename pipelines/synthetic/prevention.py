@@ -64,7 +64,8 @@ def _round(
     declines = missed & (place < world.number("screening.decline") / 0.3)
     silent = missed & ~declines & (place < 0.06 + world.number("screening.non_response_coded"))
     found = [entries(done, done_day[done], coding.draw(f"{name}_screening_done", len(done), draw))]
-    for who, ending, wait in ((declines, "declined", 30.0), (silent, "no_response", 120.0)):
+    unanswered = "no_response" if coding.has(f"{name}_screening_no_response") else "did_not_attend"
+    for who, ending, wait in ((declines, "declined", 30.0), (silent, unanswered, 120.0)):
         day = np.floor(due + wait + draw.random(count) * 40)
         person = np.flatnonzero(who & (day < whole.last) & (day > whole.first))
         code = coding.draw(f"{name}_screening_{ending}", len(person), draw)
@@ -201,6 +202,6 @@ def _mmr(
         found.append(entries(done, day[done], code))
         says_no = had & ~comes & (draw.random(people.count) < figure("declined")) & (day < whole.last)
         no = np.flatnonzero(says_no)
-        found.append(entries(no, day[no], coding.first("mmr_vaccination_declined")))
+        found.append(entries(no, day[no], coding.first("child_vaccination_declined")))
         had = comes
     return found

@@ -7,16 +7,13 @@ import pytest
 
 from data_contracts.clinical.definitions import (
     CLINICAL,
-    PROGRAMME_ROLES,
     condition_titles,
     ethnic_groups,
     load_features,
     load_measures,
     load_provenance,
     months_before,
-    programme_tables,
     read_definition,
-    read_definition_csv,
 )
 from data_contracts.clinical.reference import reference_tables
 from data_contracts.codelists import (
@@ -119,16 +116,6 @@ def test_every_ethnic_category_has_a_concept() -> None:
     assert set(ethnic_groups()["ethnic_group"]) == set(reference_tables(AS_OF)["ethnic_categories"]["ethnic_group"])
 
 
-def test_every_programme_has_a_codelist_of_what_was_done() -> None:
-    prefixes = set(read_definition_csv("programmes/programmes.csv")["codelist_prefix"])
-    assert {f"{prefix}_done" for prefix in prefixes} <= CODELIST_NAMES
-    assert set(programme_tables(AS_OF)["programme_codelists"]["role"]) == set(PROGRAMME_ROLES)
-
-
-def test_risk_groups_are_conditions() -> None:
-    assert set(programme_tables(AS_OF)["risk_groups"]["codelist"]) <= set(condition_titles())
-
-
 def test_bowel_screening_counts_liquid_test_results_but_never_the_bare_observable() -> None:
     done = codes_of("bowel_screening_done")
     assert {1101361000000103, 1101371000000105} <= set(done)
@@ -145,8 +132,3 @@ def test_bowel_screening_counts_liquid_test_results_but_never_the_bare_observabl
 )
 def test_months_before_stays_within_the_month(day: dt.date, months: int, expected: dt.date) -> None:
     assert months_before(day, months) == expected
-
-
-def test_rules_of_another_season_are_not_in_force() -> None:
-    assert "flu" in set(programme_tables(dt.date(2026, 11, 16))["programmes"]["programme"])
-    assert "flu" not in set(programme_tables(dt.date(2026, 7, 6))["programmes"]["programme"])

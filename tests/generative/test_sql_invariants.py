@@ -16,7 +16,7 @@ EVENT_ROWS = st.lists(
 )
 SPELL_ROWS = st.lists(st.tuples(st.integers(1, 3), DAYS, st.sampled_from(["J440", "S720"])), max_size=8)
 PEOPLE = "person_id | sex\n1 | male\n2 | female\n3 | male"
-WEEKLY = ["conditions", "measurements", "person_features", "lifestyle_flags", "non_responders"]
+WEEKLY = ["conditions", "measurements", "person_features", "lifestyle_flags", "programme_states", "people_not_seen"]
 
 
 def text(header: str, rows: list[tuple[object, ...]]) -> str:

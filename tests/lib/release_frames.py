@@ -8,8 +8,6 @@ import polars as pl
 
 from data_contracts.codelists import codes_of
 from data_contracts.registry import CONTRACTS
-from pipelines.io.warehouse import Warehouse
-from pipelines.io.weekly_build import build_tables
 from pipelines.settings import Settings
 from pipelines.steps.lists import WeeklyTables
 
@@ -97,6 +95,7 @@ WEEKLY_NAMES = [
     "lifestyle_flags",
     "risk_scores",
     "complex_care",
+    "programme_states",
     "non_responders",
     "lifestyle_risk",
     "data_quality",
@@ -158,17 +157,22 @@ def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, cha
         }
     )
     if chance.random() < 0.3:
-        rows["non_responders"].append(
-            {
-                "person_id": person_id,
-                "practice_code": practice,
-                "programme": "bowel",
-                "state": chance.choice(["non_responder", "declined", "up_to_date"]),
-                "grade": "coded",
-                "due_date": dt.date(2024, 3, 12),
-                "invitations": 0,
-            }
-        )
+        state = chance.choice(["did_not_respond", "declined", "up_to_date"])
+        rows["programme_states"].append(gap_of(person_id, practice, state=state, is_gap=state == "did_not_respond"))
+        if state == "did_not_respond":
+            rows["non_responders"].append(
+                {
+                    "person_id": person_id,
+                    "practice_code": practice,
+                    "rank": person_id,
+                    "priority": 2000,
+                    "gap_count": 1,
+                    "gaps": "bowel",
+                    "days_overdue": 979,
+                    "answered_before": 0,
+                    "asked_before": 1,
+                }
+            )
     pressure = chance.random() < 0.25
     rows["lifestyle_flags"].append(
         {
@@ -185,6 +189,22 @@ def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, cha
             "flag_count": int(pressure),
         }
     )
+
+
+def gap_of(person_id: int, practice: str, **values: object) -> dict[str, object]:
+    """One row of programme_states: an unanswered bowel screening kit, unless the values say otherwise."""
+    usual = {
+        "programme": "bowel",
+        "event": "bowel screening kit",
+        "state": "did_not_respond",
+        "grade": "coded",
+        "due_date": dt.date(2024, 3, 12),
+        "days_overdue": 979,
+        "invitations": 0,
+        "is_covered": False,
+        "is_gap": True,
+    }
+    return {"person_id": person_id, "practice_code": practice} | usual | values
 
 
 def weekly_tables(rows: dict[str, list[dict[str, object]]]) -> WeeklyTables:
@@ -210,7 +230,6 @@ def write_workspace(home: Path, rows: dict[str, list[dict[str, object]]], lists:
         )
     _write_identity(settings, people)
     _write_history(settings, people)
-    build_tables(Warehouse(settings), AS_OF, upto="eligibility")
     settings.key_file.parent.mkdir(parents=True)
     settings.key_file.write_text(bytes(range(32)).hex() + "\n", encoding="ascii")
     return settings

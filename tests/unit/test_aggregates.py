@@ -28,6 +28,7 @@ def tables(people: list[Person]) -> CohortTables:
         practices=frame("practices", practices),
         target_lists=frame("target_lists", []),
         complex_care=frame("complex_care", selected),
+        programme_states=frame("programme_states", []),
         non_responders=frame("non_responders", []),
         lifestyle_risk=frame("lifestyle_risk", []),
     )

@@ -245,40 +245,17 @@ def test_a_capacity_file_is_read(tmp_path: Path) -> None:
     assert read_slots(Settings(home=tmp_path), as_of=AS_OF).rows() == [("A81001", 3)]
 
 
-def test_non_responders_follow_the_published_tie_rule() -> None:
-    people = [
-        {"person_id": number, "practice_code": "A81001", "birth_date": born}
-        for number, born in [
-            (1, dt.date(1960, 1, 1)),
-            (2, dt.date(1950, 1, 1)),
-            (3, dt.date(1950, 1, 1)),
-            (4, dt.date(1970, 1, 1)),
-            (5, dt.date(1970, 1, 1)),
-        ]
-    ]
-    overdue = {"practice_code": "A81001", "state": "non_responder", "invitations": 0}
-    gaps = [
-        {"person_id": 5, "programme": "bowel", "grade": "coded", "due_date": dt.date(2020, 1, 1)},
-        {"person_id": 4, "programme": "bowel", "grade": "inferred", "due_date": dt.date(2019, 1, 1)},
-        {"person_id": 3, "programme": "bowel", "grade": "coded", "due_date": dt.date(2021, 1, 1)},
-        {"person_id": 2, "programme": "bowel", "grade": "coded", "due_date": dt.date(2021, 1, 1)},
-        {"person_id": 1, "programme": "bowel", "grade": "coded", "due_date": dt.date(2024, 1, 1)},
-        {"person_id": 1, "programme": "flu", "grade": "unknown", "due_date": None},
+def test_non_responders_follow_the_rank_that_their_table_stores() -> None:
+    people = [{"person_id": number, "practice_code": "A81001"} for number in (1, 2, 3)]
+    ranked = [
+        {"person_id": number, "practice_code": "A81001", "rank": rank} for number, rank in [(1, 3), (2, 1), (3, 2)]
     ]
     empty = {name: frame(name, []).lazy() for name in READS}
     tables = WeeklyTables(
         **{
             **empty,
             "people": frame("people", people).lazy(),
-            "non_responders": frame("non_responders", [gap | overdue for gap in gaps]).lazy(),
+            "non_responders": frame("non_responders", ranked).lazy(),
         }
     )
-    assert rank_members(tables, rules=RULES)["person_id"].to_list() == [1, 5, 2, 3, 4]
-
-
-def test_declined_and_unsuitable_people_are_not_asked_again() -> None:
-    rows = weekly_rows(400)
-    for row in rows["non_responders"]:
-        row["state"] = "declined"
-    members = rank_members(weekly_tables(rows), rules=RULES)
-    assert "non_responders" not in set(members["cohort"])
+    assert rank_members(tables, rules=RULES)["person_id"].to_list() == [2, 3, 1]

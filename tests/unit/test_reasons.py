@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from data_contracts.actions import load_actions
-from data_contracts.tables.weekly import PROGRAMMES
+from data_contracts.tables.weekly import CHANNELS, PROGRAMMES
 from pipelines.steps.reasons import ReasonTables, blanks_of, suggest_actions, word_reasons
-from tests.lib.release_frames import frame
+from tests.lib.release_frames import frame, gap_of
 
 RULES = load_actions()
 PERSON = {"person_id": 7}
@@ -19,7 +19,7 @@ PERSON = {"person_id": 7}
 def tables(place_from: str = "complex_care", **rows: list[dict[str, object]]) -> ReasonTables:
     """Tables of one person, number 7, with the rows given."""
     names = ["complex_care", "risk_scores", "person_features", "conditions", "measurements"]
-    names += ["non_responders", "lifestyle_flags"]
+    names += ["programme_states", "non_responders", "lifestyle_flags"]
     frames = {name: frame(name, [row | PERSON for row in rows.get(name, [])]) for name in names}
     chosen = pl.DataFrame([{"person_id": 7, "practice_code": "A81001", "place_from": place_from, "rank": 1}])
     return ReasonTables(chosen=chosen, **frames)
@@ -35,8 +35,7 @@ def ranked(score: float = 2.31, by: str = "cambridge_score") -> list[dict[str, o
 
 
 def gap(**values: object) -> list[dict[str, object]]:
-    due = {"programme": "bowel", "state": "non_responder", "grade": "coded", "due_date": dt.date(2024, 3, 12)}
-    return [due | {"invitations": 0} | values]
+    return [gap_of(7, "A81001", **values)]
 
 
 @pytest.mark.parametrize(
@@ -120,37 +119,70 @@ def test_sensitive_conditions_are_never_a_reason(entry: object) -> None:
     assert "SECRET" not in word_reasons(shown, rules=loud)["reasons"][0]
 
 
+INVITED = {"last_invited_date": dt.date(2026, 5, 3)}
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({}, "bowel screening overdue since 12 March 2024, no response coded"),
-        ({"grade": "inferred"}, "bowel screening overdue since 12 March 2024, no reply or refusal coded"),
-        ({"grade": None}, "bowel screening overdue since 12 March 2024, nothing in the record either way"),
-        ({"due_date": None}, "bowel screening overdue, no response coded"),
+        ({}, "overdue: bowel screening (since March 2024, no reply)"),
         (
-            {"invitations": 1, "last_invited_date": dt.date(2026, 5, 3)},
-            "bowel screening overdue since 12 March 2024, no response coded, invited on 3 May 2026",
+            {"grade": "inferred"},
+            "overdue: bowel screening (since March 2024, no result, reply or refusal on record)",
+        ),
+        ({"state": "did_not_attend"}, "overdue: bowel screening (since March 2024, missed the appointment)"),
+        (
+            {"state": "invited_once", "invitations": 1, "last_invited_by": "text", **INVITED},
+            "overdue: bowel screening (since March 2024, one text message, no reply yet)",
         ),
         (
-            {"invitations": 3, "last_invited_date": dt.date(2026, 5, 3)},
-            "bowel screening overdue since 12 March 2024, no response coded, "
-            "three invitations, the last on 3 May 2026",
+            {"state": "invited_twice", "invitations": 2, "last_invited_by": "letter", **INVITED},
+            "overdue: bowel screening (since March 2024, two letters, no reply)",
+        ),
+        (
+            {"state": "invited_three_times", "invitations": 3, **INVITED},
+            "overdue: bowel screening (since March 2024, three invitations, no reply)",
+        ),
+        (
+            {"state": "overdue_never_invited", "grade": "inferred"},
+            "overdue: bowel screening (since March 2024, no invitation on record)",
         ),
     ],
 )
 def test_a_gap_says_what_is_known(values: dict[str, object], text: str) -> None:
-    assert reasons(non_responders=gap(**values)) == [text]
+    assert reasons(programme_states=gap(**values)) == [text]
 
 
-@pytest.mark.parametrize("state", ["declined", "unsuitable", "up_to_date", "not_eligible"])
-def test_only_the_overdue_are_a_reason(state: str) -> None:
-    assert reasons(non_responders=gap(state=state)) == []
+def test_all_gaps_of_a_person_are_one_reason_with_the_last_contact() -> None:
+    gaps = [
+        *gap(programme="flu", event="flu season", days_overdue=46, due_date=dt.date(2026, 10, 1), grade="inferred"),
+        *gap(state="invited_twice", invitations=2, last_invited_by="letter", **INVITED),
+        *gap(programme="diabetes_review", state="overdue_never_invited", grade="inferred", days_overdue=100),
+    ]
+    seen = [{"last_seen_date": dt.date(2026, 3, 9), "last_seen_for": "blood test"}]
+    assert reasons(programme_states=gaps, non_responders=seen) == [
+        "overdue: bowel screening (since March 2024, two letters, no reply), "
+        "diabetes review (since March 2024, no invitation on record), "
+        "flu vaccination (since October 2026, no result, reply or refusal on record); "
+        "last seen for a blood test in March 2026"
+    ]
 
 
-def test_each_person_is_told_of_their_own_invitations() -> None:
-    invited = {"invitations": 2, "last_invited_date": dt.date(2026, 5, 3)}
-    worded = reasons(non_responders=[*gap(**invited), *gap(programme="flu"), *gap(programme="breast", **invited)])
-    assert [text.count("two invitations, the last on 3 May 2026") for text in worded] == [1, 1, 0]
+def test_gaps_past_those_shown_are_counted() -> None:
+    gaps = [row for name in PROGRAMMES[: RULES.gaps.shown + 2] for row in gap(programme=name)]
+    assert reasons(programme_states=gaps)[0].endswith("and two more")
+
+
+@pytest.mark.parametrize("state", ["declined", "unsuitable", "up_to_date", "not_eligible", "due", "booked"])
+def test_only_gaps_are_a_reason(state: str) -> None:
+    assert reasons(programme_states=gap(state=state, is_gap=False)) == []
+
+
+def test_every_gap_has_words() -> None:
+    gaps = {"did_not_respond", "did_not_attend", "overdue_never_invited"}
+    gaps |= {"invited_once", "invited_twice", "invited_three_times"}
+    assert {state.split()[0] for state in RULES.gaps.states} == gaps
+    assert set(RULES.gaps.channels) == {*CHANNELS, "not coded"}
 
 
 def test_flags_say_value_and_day() -> None:
@@ -169,9 +201,9 @@ def test_a_flag_without_a_date_still_says_something() -> None:
 
 
 def test_the_action_names_what_to_offer_once() -> None:
-    gaps = [*gap(), *gap(programme="flu"), *gap(programme="breast", state="declined")]
+    gaps = [*gap(), *gap(programme="flu"), *gap(programme="breast", state="declined", is_gap=False)]
     found = suggest_actions(
-        tables("non_responders", non_responders=gaps, lifestyle_flags=[{"is_obese": True}]), rules=RULES
+        tables("non_responders", programme_states=gaps, lifestyle_flags=[{"is_obese": True}]), rules=RULES
     )
     text = found["suggested_action"][0]
     assert text.startswith("Make one call about everything that is overdue")
@@ -186,7 +218,7 @@ def test_every_programme_has_words_and_an_action() -> None:
 
 
 def test_every_blank_is_one_that_can_be_filled() -> None:
-    phrases = [*RULES.scores.values(), *RULES.features.values(), *RULES.grades, *RULES.flags.values(), RULES.invited]
+    phrases = [*RULES.scores.values(), *RULES.features.values(), *RULES.flags.values()]
     texts = [text for phrase in phrases for field, text in phrase if field in ("text", "one", "undated") and text]
     texts += [RULES.condition_text, RULES.condition_text_undated]
     used = {blank for text in texts for blank in blanks_of(text)}

@@ -7,7 +7,6 @@ import polars as pl
 
 from data_contracts.actions import load_actions
 from data_contracts.tables.release import COHORTS, QUASI_IDENTIFIERS, RELEASED
-from data_contracts.tables.weekly import PROGRAMMES
 from pipelines.steps.disclosure import months
 
 _ROW_GROUP = 100_000
@@ -26,7 +25,7 @@ def cohort_files(
     flags = list(load_actions().flags)
     extra = {
         "complex_care": _with_risk(tables["complex_care"], tables["risk_scores"]),
-        "non_responders": tables["non_responders"].with_columns(
+        "non_responders": tables["programme_states"].with_columns(
             months("due_date", "last_done_date", "last_invited_date")
         ),
         "lifestyle_risk": tables["lifestyle_risk"].join(
@@ -37,15 +36,21 @@ def cohort_files(
     return {name: _to_contract(name, cohort, masked=masked, names=names) for name, cohort in extra.items()}
 
 
+def cohorts_of(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The table that each cohort file is made from, by cohort name."""
+    return {name: tables["programme_states" if name == "non_responders" else name] for name in COHORTS}
+
+
 def _wide(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """One row per person in any cohort, every cohort side by side."""
-    everyone = pl.concat([tables[name].select("person_id") for name in COHORTS]).unique()
+    everyone = pl.concat([cohort.select("person_id") for cohort in cohorts_of(tables).values()]).unique()
     listed = tables["target_lists"].select("person_id", is_on_the_list=pl.lit(True))
     wide = everyone.join(listed, on="person_id", how="left", validate="1:1")
     states = (
-        tables["non_responders"]
-        .group_by("person_id")
-        .agg(pl.col("state").filter(pl.col("programme") == name).first().alias(name) for name in PROGRAMMES)
+        tables["programme_states"]
+        .sort("person_id", "programme")
+        .group_by("person_id", maintain_order=True)
+        .agg(overdue=_joined(pl.col("is_gap")), declined=_joined(pl.col("state") == "declined"))
     )
     for part in [
         tables["complex_care"].select("person_id", complex_care_rank="rank"),
@@ -55,6 +60,11 @@ def _wide(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     ]:
         wide = wide.join(part, on="person_id", how="left", validate="1:1")
     return wide.with_columns(pl.col("is_on_the_list").fill_null(value=False))
+
+
+def _joined(wanted: pl.Expr) -> pl.Expr:
+    """The names of the programmes wanted, joined by |; null if there is none."""
+    return pl.when(wanted.any()).then(pl.col("programme").filter(wanted).str.join("|"))
 
 
 def _with_risk(complex_care: pl.DataFrame, risk_scores: pl.DataFrame) -> pl.DataFrame:

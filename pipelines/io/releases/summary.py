@@ -74,7 +74,7 @@ HEADINGS = {
     "registered": "Registered people",
     "on_the_list": "On this week's practice lists",
     "complex_care": "In the complex-care cohort",
-    "overdue": "Overdue for screening or immunisation",
+    "overdue": "Overdue for screening, immunisation or recall",
     "lifestyle_risk": "With a lifestyle risk",
 }
 ORDERED = {band: place for place, band in enumerate(AGE_BANDS)} | {NOT_KNOWN: len(AGE_BANDS)}
@@ -108,7 +108,7 @@ def quality(week: IcbWeek) -> list[tuple[str, str]]:
     """What is not known of the people, and how much of the need the places reach: label and safe figure."""
     people = week.tables.people
     members = pl.concat([week.tables.complex_care["person_id"], week.tables.lifestyle_risk["person_id"]])
-    overdue = week.tables.non_responders.filter(pl.col("state") == "non_responder")["person_id"]
+    overdue = week.tables.non_responders["person_id"]
     in_need = pl.concat([members, overdue]).n_unique()
     figures = {
         "People without an ethnic group on record": people["ethnic_group"].null_count(),
@@ -122,8 +122,8 @@ def quality(week: IcbWeek) -> list[tuple[str, str]]:
 
 def coverage_gaps(week: IcbWeek, *, rules: Actions) -> pl.DataFrame:
     """One row per programme: share of eligible people who are overdue, in per cent of rounded counts."""
-    eligible = week.tables.non_responders.filter(pl.col("state") != "not_eligible")
-    overdue = eligible.filter(pl.col("state") == "non_responder")
+    eligible = week.tables.programme_states.filter(~pl.col("state").is_in(["not_eligible", "not_yet_due"]))
+    overdue = eligible.filter("is_gap")
     titles = {name: programme.title for name, programme in rules.programmes.items()}
     rates = safe_rates(
         safe_counts(overdue, ["programme"]), safe_counts(eligible, ["programme"]), by=["programme"], per=100
@@ -178,7 +178,7 @@ def _charts(week: IcbWeek, *, rules: Actions) -> list[Chart]:
     charts = [
         _bars(listed, "People on this week's list, by practice", "people"),
         *[_bars(_rates(week, name), title, "places per 1,000 people") for name, title in rates.items()],
-        _bars(gaps, "Overdue for screening or immunisation", "per cent of those eligible"),
+        _bars(gaps, "Overdue for screening, immunisation or recall", "per cent of those for whom it is due"),
     ]
     return [chart for chart in charts if chart is not None]
 
