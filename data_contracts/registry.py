@@ -44,6 +44,7 @@ WEEKLY: dict[str, type[Contract]] = {
     "complex_care": weekly.ComplexCare,
     "programme_records": weekly.ProgrammeRecords,
     "programme_states": weekly.ProgrammeStates,
+    "cohort_moves": weekly.CohortMoves,
     "non_responders": weekly.NonResponders,
     "people_not_seen": weekly.PeopleNotSeen,
     "lifestyle_risk": weekly.LifestyleRisk,

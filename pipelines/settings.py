@@ -18,6 +18,8 @@ class Settings(BaseSettings):
     """Places in the complex-care cohort for the whole of England."""
     registered_in_england: int = 63_000_000
     """Registered people in England: the denominator by which places are shared out."""
+    stay_band: float = 1.25
+    """A member of complex care keeps the place until others, ranking above rank / stay band, fill them; 1 is off."""
     memory_limit: str = "4GB"
     """DuckDB's memory limit; work past it spills to ``<home>/spill``."""
     threads: int = 2

@@ -270,6 +270,17 @@ class ComplexCare(Contract):
     score: pl.Float64 = pa.Field(description="The value that ranked the person")
     cambridge_score: pl.Float64 = pa.Field(description="Cambridge Multimorbidity Score, the first tie-break")
     age_years: pl.Int16 = pa.Field(description="Whole years at the as-of date, the second tie-break")
+    was_member: bool = pa.Field(description="Had a place in the latest week before this one")
+    is_held_over: bool = pa.Field(description="Ranks below the last place and keeps one within the stay band")
+
+
+class CohortMoves(Contract):
+    """One row per person who joined or left complex care, or changed practice in it, since the latest week before."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    practice_code: str = pa.Field(description="ODS code of the practice now; of those who left, the one before")
+    move: str = pa.Field(isin=["joined", "left", "moved practice"], description="What changed")
+    reason: str = pa.Field(description="Why, as far as the records say")
 
 
 class ProgrammeRecords(Contract):

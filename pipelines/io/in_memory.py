@@ -11,7 +11,7 @@ from pipelines.io.queries import load_queries, load_query
 from pipelines.io.warehouse import add_table, empty_table
 
 Frames = dict[str, pl.DataFrame]
-PARAMETERS = {"icb_code": "QE1", "places_in_england": 800_000, "registered_in_england": 8_000_000}
+PARAMETERS = {"icb_code": "QE1", "places_in_england": 800_000, "registered_in_england": 8_000_000, "stay_band": 1.25}
 
 
 def answer(name: str, frames: Frames, *, as_of: dt.date, references: Frames) -> pl.DataFrame:

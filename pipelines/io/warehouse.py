@@ -30,7 +30,7 @@ PART_OF_ANSWER = """
     where answer.practice_code in (select part.practice_code from part)
     order by answer.practice_code, answer.person_id
 """
-Parameters = dict[str, dt.date | str | int]
+Parameters = dict[str, dt.date | str | int | float]
 
 
 @dataclass(frozen=True)
@@ -219,6 +219,7 @@ class Warehouse:
             "icb_code": icb,
             "places_in_england": self.settings.places_in_england,
             "registered_in_england": self.settings.registered_in_england,
+            "stay_band": self.settings.stay_band,
         }
         return {name: known[name] for name in query.parameters}
 

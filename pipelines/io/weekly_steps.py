@@ -20,6 +20,7 @@ from pipelines.io.model_store import ModelStore
 from pipelines.io.target_lists import READS, read_previous, read_weekly_tables
 from pipelines.io.warehouse import BuildReport, Warehouse, empty_table
 from pipelines.steps.lists import build_target_lists
+from pipelines.steps.moves import CohortWeek, explain_moves
 
 MakePart = Callable[[Warehouse, dt.date, str], pl.DataFrame]
 
@@ -90,6 +91,35 @@ def come_true(warehouse: Warehouse, design: StudyDesign, *, as_of: dt.date, icb:
     return label(then, scores, warehouse.read("avoidable_admissions", as_of, icb).collect())
 
 
+def _cohort_moves(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
+    earlier = warehouse.previous_path("complex_care", as_of, icb)
+    if earlier is None:
+        return empty_table("cohort_moves")
+    before = dt.date.fromisoformat(earlier.parent.parent.name)
+    open_now = pl.col("deregistered_date").is_null() | (pl.col("deregistered_date") >= as_of)
+    registrations = warehouse.read("registrations", as_of, icb).filter(
+        (pl.col("registration_type") == "regular") & (pl.col("registered_date") < as_of) & open_now
+    )
+    return explain_moves(
+        _cohort_week(warehouse, before, icb),
+        _cohort_week(warehouse, as_of, icb),
+        registrations=registrations.select("person_id").collect(),
+        deaths=warehouse.read("deaths", as_of, icb).collect(),
+    )
+
+
+def _cohort_week(warehouse: Warehouse, week: dt.date, icb: str) -> CohortWeek:
+    """One ICB's people, members and scores of a week, by the score that ranked it."""
+    members = warehouse.read("complex_care", week, icb).select("person_id", "practice_code", "ranked_by").collect()
+    is_cambridge = members["ranked_by"].eq("cambridge_score").any()
+    table, column = ("cambridge_scores", "cambridge_score") if is_cambridge else ("risk_scores", "raw_score")
+    return CohortWeek(
+        people=warehouse.read("people", week, icb).select("person_id").collect(),
+        members=members.drop("ranked_by"),
+        scores=warehouse.read(table, week, icb).select("person_id", score=column).collect(),
+    )
+
+
 def _target_lists(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
     tables, previous = read_weekly_tables(warehouse, as_of, icb), read_previous(warehouse, as_of, icb)
     return build_target_lists(tables, rules=load_actions(), previous=previous)
@@ -106,6 +136,12 @@ STEPS = [
         ("people", "person_features", "cambridge_scores", "avoidable_admissions", "risk_model"),
         "scores",
         _model_drift,
+    ),
+    WeeklyStep(
+        "cohort_moves",
+        ("people", "complex_care", "risk_scores", "cambridge_scores", "registrations", "deaths"),
+        "cohorts",
+        _cohort_moves,
     ),
     WeeklyStep("target_lists", READS, "lists", _target_lists),
 ]

@@ -1,6 +1,6 @@
 -- makes: complex_care, the people offered a place in the complex-care cohort, ranked over all ICBs of the run
--- reads: people, cambridge_scores, risk_scores?
--- parameters: places_in_england, registered_in_england
+-- reads: people, cambridge_scores, risk_scores?, previous_complex_care?
+-- parameters: places_in_england, registered_in_england, stay_band
 -- grain: one row per person offered a place; scope england
 with registered as (
     select
@@ -81,17 +81,47 @@ ranked as (
         scored.age_years
     from scored
     where scored.score is not null
+),
+
+members_before as (
+    select previous_complex_care.person_id
+    from previous_complex_care
+    group by previous_complex_care.person_id
+),
+
+-- Who had a place last week keeps it until pushed out by someone clearly higher: the rank of members is divided by the
+-- stay band, so that a member's place goes to those who rank above the member's rank divided by the band.
+seated as (
+    select
+        ranked.person_id,
+        ranked.practice_code,
+        ranked.rank,
+        ranked.ranked_by,
+        ranked.score,
+        ranked.cambridge_score,
+        ranked.age_years,
+        members_before.person_id is not null as was_member,
+        row_number() over (
+            order by
+                case when members_before.person_id is null then ranked.rank else ranked.rank / $stay_band end asc,
+                case when members_before.person_id is null then 2 else 1 end asc,
+                ranked.rank asc
+        ) as seat
+    from ranked
+    left join members_before on ranked.person_id = members_before.person_id
 )
 
 select
-    ranked.person_id,
-    ranked.practice_code,
-    ranked.rank,
-    ranked.ranked_by,
-    ranked.score,
-    ranked.cambridge_score,
-    ranked.age_years
-from ranked
+    seated.person_id,
+    seated.practice_code,
+    seated.rank,
+    seated.ranked_by,
+    seated.score,
+    seated.cambridge_score,
+    seated.age_years,
+    seated.was_member,
+    seated.rank > places.places as is_held_over
+from seated
 cross join places
-where ranked.rank <= places.places
-order by ranked.practice_code, ranked.person_id
+where seated.seat <= places.places
+order by seated.practice_code, seated.person_id

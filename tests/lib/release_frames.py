@@ -67,6 +67,8 @@ def weekly_rows(people: int, *, seed: int = 7) -> dict[str, list[dict[str, objec
                 "score": row["raw_score"],
                 "cambridge_score": scores[row["person_id"]]["cambridge_score"],
                 "age_years": person["age_years"],
+                "was_member": False,
+                "is_held_over": False,
             }
         )
     for practice in PRACTICES:

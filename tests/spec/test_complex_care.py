@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from data_contracts.tables.weekly import CambridgeScores, RiskScores
+from data_contracts.tables.weekly import CambridgeScores, ComplexCare, RiskScores
 from tests.lib.tables import answer, by_person
 
 
@@ -74,3 +74,45 @@ def test_ties_go_to_the_cambridge_score_then_age_then_person_id() -> None:
         risk_scores=learned({person: 0.5 if person <= 4 else 0.1 for person in births}),
     )
     assert by_person(found, "rank") == {4: 1, 2: 2, 3: 3, 1: 4}
+
+
+def members(*people: int) -> pl.DataFrame:
+    """Last week's cohort."""
+    return pl.DataFrame(
+        [{"person_id": person, "practice_code": "A81001", "rank": 1} for person in people],
+        schema=_schema(ComplexCare),
+    )
+
+
+def with_places_for_eight(*before: int) -> dict[int, tuple[int, bool, bool]]:
+    """Rank, was_member and is_held_over of those with a place; person 1 ranks first, 80 people share eight places."""
+    found = answer(
+        "complex_care",
+        registrations=registered(80),
+        cambridge_scores=cambridge({person: float(100 - person) for person in range(1, 81)}),
+        previous_complex_care=members(*before),
+    )
+    return {row["person_id"]: (row["rank"], row["was_member"], row["is_held_over"]) for row in found.to_dicts()}
+
+
+def test_without_a_week_before_the_highest_ranks_have_the_places() -> None:
+    assert with_places_for_eight() == {person: (person, False, False) for person in range(1, 9)}
+
+
+@pytest.mark.parametrize(("rank", "stays"), [(8, True), (9, True), (10, True), (11, False), (80, False)])
+def test_a_member_stays_within_the_band_and_leaves_beyond_it(rank: int, stays: bool) -> None:
+    found = with_places_for_eight(rank)
+    assert (rank in found) is stays
+    assert len(found) == 8
+    if rank > 8 and stays:
+        assert found[rank] == (rank, True, True)
+        assert 8 not in found
+
+
+def test_members_keep_out_only_those_whom_they_nearly_rank_above() -> None:
+    """Ranks 9 and 10 over the band are 7.2 and 8: seven new people rank above both, so one seat is left."""
+    assert sorted(with_places_for_eight(9, 10)) == [1, 2, 3, 4, 5, 6, 7, 9]
+
+
+def test_a_member_who_is_no_longer_ranked_frees_the_place() -> None:
+    assert sorted(with_places_for_eight(999)) == list(range(1, 9))
