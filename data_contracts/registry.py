@@ -15,6 +15,7 @@ HISTORY: dict[str, type[Contract]] = {
 REFERENCE: dict[str, type[Contract]] = {
     "practices": history.Practices,
     "lsoas": history.Lsoas,
+    "paused_practices": history.PausedPractices,
     "list_sizes": history.ListSizes,
 }
 
@@ -26,6 +27,8 @@ DELIVERIES: dict[str, type[Contract]] = {
 
 WEEKLY: dict[str, type[Contract]] = {
     "closed_practices": weekly.ClosedPractices,
+    "dissents": weekly.Dissents,
+    "eligibility": weekly.Eligibility,
     "people": weekly.People,
     "conditions": weekly.Conditions,
     "measurements": weekly.Measurements,
@@ -52,6 +55,9 @@ WEEKLY: dict[str, type[Contract]] = {
     "target_lists": weekly.TargetLists,
 }
 
-CONTRACTS: dict[str, type[Contract]] = HISTORY | REFERENCE | DELIVERIES | WEEKLY
+RELEASE: dict[str, type[Contract]] = {"opt_out_ledger": weekly.OptOutLedger}
+"""Tables that the release of a week writes beside its weekly tables."""
+
+CONTRACTS: dict[str, type[Contract]] = HISTORY | REFERENCE | DELIVERIES | WEEKLY | RELEASE
 """Every table, by name. History lies in history/<name>/<icb>.parquet, weekly tables in tables/<date>/<name>/,
 what is the same for all ICBs in history/<name>.parquet."""

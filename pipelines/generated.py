@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 from rich.console import Console
 
-from data_contracts.registry import HISTORY, REFERENCE, WEEKLY
+from data_contracts.registry import HISTORY, REFERENCE, RELEASE, WEEKLY
 from data_contracts.tables.history import Contract
 from pipelines.definition_pages import definition_pages
 from pipelines.definitions import defs
@@ -39,7 +39,12 @@ def pages() -> dict[str, str]:
 def _tables() -> str:
     """The data dictionary: every table, its grain and its columns."""
     parts = ["# Tables\n\nEvery table with its grain; one row a column. `?` after a type: may be null.\n"]
-    for title, contracts in (("History", HISTORY), ("Reference", REFERENCE), ("Weekly", WEEKLY)):
+    for title, contracts in (
+        ("History", HISTORY),
+        ("Reference", REFERENCE),
+        ("Weekly", WEEKLY),
+        ("Release", RELEASE),
+    ):
         parts.append(f"\n## {title}\n")
         parts += [_table(name, contract) for name, contract in contracts.items()]
     return NOTE + "".join(parts)

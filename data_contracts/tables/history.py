@@ -42,6 +42,13 @@ class Practices(Contract):
     closed_date: dt.date = pa.Field(nullable=True, description="Day the practice closed; null if none is known")
 
 
+class PausedPractices(Contract):
+    """One row per practice whose sharing agreement is paused or withdrawn: nobody of it counts."""
+
+    practice_code: str = pa.Field(unique=True, description="ODS code of the practice")
+    paused_from: dt.date = pa.Field(description="Day of the extract that first said so")
+
+
 class Lsoas(Contract):
     """One row per lower-layer super output area (LSOA)."""
 

@@ -28,6 +28,48 @@ STATES = [
     "overdue_never_invited",
 ]
 CHANNELS = ["letter", "text", "phone", "email", "in_person"]
+LEFT_OUT_BY = [
+    "practice_closed",
+    "sharing_paused",
+    "died",
+    "registered_elsewhere",
+    "type_1_opt_out",
+    "opt_out_unknown",
+]
+RELEASE_RULES = [*LEFT_OUT_BY, "not_registered_now", "practice_stopped_for_data_quality", "national_opt_out"]
+
+
+class Dissents(Contract):
+    """One row per person with a dissent or a withdrawal in the records of the ICB's practices (Type 1 opt-out)."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, ge=0, description=PERSON_ID)
+    has_dissent: bool = pa.Field(description="Any dissent, whatever its date")
+    has_undated_dissent: bool = pa.Field(description="A dissent without a date: no withdrawal outweighs it")
+    dissented_date: dt.date = pa.Field(nullable=True, description="Date of the latest dated dissent")
+    withdrawn_date: dt.date = pa.Field(nullable=True, description="Date of the latest withdrawal")
+
+
+class Eligibility(Contract):
+    """One row per person and practice with a current regular registration: whether it counts, or why not."""
+
+    person_id: pl.Int64 = pa.Field(ge=0, description=PERSON_ID)
+    practice_code: str = pa.Field(description="ODS code of the practice of registration")
+    registered_date: dt.date = pa.Field(description="First day of the current registration")
+    left_out_by: str = pa.Field(
+        nullable=True, isin=LEFT_OUT_BY, description="The first rule that leaves the person out here; null if none"
+    )
+
+
+class OptOutLedger(Contract):
+    """One row per practice, stage and rule: how many people with a current regular registration it left out."""
+
+    icb_code: str = pa.Field(description="ODS code of the ICB")
+    practice_code: str = pa.Field(description="ODS code of the practice of registration")
+    stage: str = pa.Field(
+        isin=["week", "release"], description="When the week was made, or when the release asked again"
+    )
+    rule: str = pa.Field(isin=RELEASE_RULES, description="The rule that left them out")
+    people: pl.Int64 = pa.Field(ge=0, description="How many people, exact: this table does not leave")
 
 
 class People(Contract):

@@ -1,6 +1,7 @@
 """What leaves: the release of a week, the analysts' catalogue, the weekly job and its schedule."""
 
 import datetime as dt
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -8,6 +9,7 @@ from data_contracts.registry import WEEKLY
 from pipelines.defs.resources import OWNERS, Workspace, as_of, weeks
 from pipelines.io.releases import write_release
 
+LONDON = ZoneInfo("Europe/London")
 MONDAY_NINE = dg.FreshnessPolicy.cron(
     deadline_cron="0 9 * * 1", lower_bound_delta=dt.timedelta(hours=9), timezone="Europe/London"
 )
@@ -24,7 +26,8 @@ MONDAY_NINE = dg.FreshnessPolicy.cron(
 )
 def release(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """One dated, whole, checked set of files: a folder an ICB, a target list a practice, a manifest."""
-    folder = write_release(workspace.settings, as_of(context))
+    today = dt.datetime.now(tz=LONDON).date()
+    folder = write_release(workspace.settings, as_of(context), disclosed_on=today)
     files = [path for path in folder.rglob("*") if path.is_file()]
     return dg.MaterializeResult(metadata={"folder": dg.MetadataValue.path(folder), "files": len(files)})
 

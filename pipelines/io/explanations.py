@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.actions import load_actions
-from data_contracts.codelists import codes_of
 from pipelines.io.identity import load_key, person_id, valid_nhs_numbers
 from pipelines.io.target_lists import read_weekly_tables
 from pipelines.io.warehouse import Warehouse
@@ -36,12 +35,14 @@ def explain_nhs_number(warehouse: Warehouse, *, practice_code: str, nhs_number: 
     tables = read_weekly_tables(warehouse, as_of, icb)
     lists = warehouse.read("target_lists", as_of, icb).collect()
     closed = warehouse.read("closed_practices", as_of, icb).collect()
+    left_out_by = _left_out_by(warehouse, person, practice_code=practice_code, as_of=as_of, icb=icb)
     asked = Question(
         person_id=person,
         practice_code=practice_code,
         as_of=as_of,
         registrations=_rows_of(warehouse, "registrations", person, as_of=as_of, icb=icb),
-        has_opted_out=_has_dissent(warehouse, person, as_of=as_of, icb=icb),
+        has_opted_out=left_out_by == "type_1_opt_out",
+        left_out_by=left_out_by,
         is_practice_closed=practice_code in closed["practice_code"],
     )
     rules = load_actions()
@@ -64,7 +65,10 @@ def _rows_of(warehouse: Warehouse, table: str, person: int, *, as_of: dt.date, i
     return warehouse.read(table, as_of, icb).filter(pl.col("person_id") == person).collect()
 
 
-def _has_dissent(warehouse: Warehouse, person: int, *, as_of: dt.date, icb: str) -> bool:
-    """Whether any practice of the ICB holds a dissent of the person, as sql/people/people.sql asks."""
-    events = _rows_of(warehouse, "events", person, as_of=as_of, icb=icb)
-    return events.filter(pl.col("concept_id").is_in(codes_of("type_1_opt_out"))).height > 0
+def _left_out_by(warehouse: Warehouse, person: int, *, practice_code: str, as_of: dt.date, icb: str) -> str | None:
+    """The rule by which the week leaves the person out at the practice."""
+    rows = warehouse.read("eligibility", as_of, icb).filter(
+        pl.col("person_id") == person, pl.col("practice_code") == practice_code
+    )
+    found = rows.select("left_out_by").collect()["left_out_by"].to_list()
+    return found[0] if found else None

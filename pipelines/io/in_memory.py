@@ -14,7 +14,9 @@ Frames = dict[str, pl.DataFrame]
 PARAMETERS = {"icb_code": "QE1", "places_in_england": 800_000, "registered_in_england": 8_000_000, "stay_band": 1.25}
 
 
-def answer(name: str, frames: Frames, *, as_of: dt.date, references: Frames) -> pl.DataFrame:
+def answer(
+    name: str, frames: Frames, *, as_of: dt.date, references: Frames, elsewhere: Frames | None = None
+) -> pl.DataFrame:
     """The rows one SQL file makes; weekly tables that are not given are made by their SQL, others are empty.
 
     Args:
@@ -22,12 +24,17 @@ def answer(name: str, frames: Frames, *, as_of: dt.date, references: Frames) -> 
         frames: the tables at hand; what is made on the way is added.
         as_of: what may be known.
         references: the clinical definitions, as ``reference_tables`` makes them.
+        elsewhere: the tables of another ICB, for what the file reads over every ICB.
     """
     query = load_query(name)
     with closing(duckdb.connect(":memory:")) as connection:
         for table in query.reads:
             given = references[table] if table in references else table_of(table, frames, as_of, references)
             add_table(connection, table, given)
+        connection.execute("create schema england")
+        for table in query.everywhere:
+            parts = [table_of(table, part, as_of, references) for part in (frames, elsewhere) if part is not None]
+            add_table(connection, f"england.{table}", pl.concat(parts))
         parameters = PARAMETERS | {"as_of_date": as_of}
         used = {key: parameters[key] for key in query.parameters}
         found: pl.DataFrame = connection.sql(query.sql, params=used or None).pl()
@@ -39,5 +46,15 @@ def table_of(name: str, frames: Frames, as_of: dt.date, references: Frames) -> p
     """A table as given, made by its own SQL from the tables given, or empty."""
     if name not in frames:
         made = name in WEEKLY and name in load_queries()
-        frames[name] = answer(name, frames, as_of=as_of, references=references) if made else empty_table(name)
+        inputs = _with_entries(frames) if name == "eligibility" else frames
+        frames[name] = answer(name, inputs, as_of=as_of, references=references) if made else empty_table(name)
     return frames[name]
+
+
+def _with_entries(frames: Frames) -> Frames:
+    """The tables with an entry about nobody at each practice, for without any it would be left out as a whole."""
+    events = frames.get("events", empty_table("events"))
+    codes = frames.get("registrations", empty_table("registrations"))["practice_code"].unique().sort()
+    entry = {"person_id": 0, "entered_date": dt.date(1990, 1, 1), "concept_id": 1}
+    entries = pl.DataFrame([entry | {"practice_code": code} for code in codes], schema=events.schema)
+    return frames | {"events": pl.concat([events, entries])}

@@ -23,6 +23,8 @@ class Query:
     scope: Literal["icb", "england"] = "icb"
     optional: tuple[str, ...] = ()
     """Tables among ``reads`` that may not have been built: they are then empty."""
+    everywhere: tuple[str, ...] = ()
+    """Tables among ``reads`` that are seen over every ICB too, as ``england.<table>``."""
 
 
 @cache
@@ -61,15 +63,17 @@ def _parse(folder: str, name: str, sql: str) -> Query:
     if tuple(header) != HEADER or header["makes"].split(",")[0] != name:
         raise ValueError(f"{name}.sql must begin with '-- makes: {name}, ...' and lines for {', '.join(HEADER[1:])}")
     grain, _, scope = header["grain"].partition("; scope ")
+    listed = _listed(header["reads"])
     return Query(
         name=name,
         folder=folder,
         sql=sql,
-        reads=tuple(table.rstrip("?") for table in _listed(header["reads"])),
+        reads=tuple(dict.fromkeys(table.removeprefix("england.").rstrip("?") for table in listed)),
         parameters=_listed(header["parameters"]),
         grain=grain,
         scope="england" if scope == "england" else "icb",
-        optional=tuple(table.rstrip("?") for table in _listed(header["reads"]) if table.endswith("?")),
+        optional=tuple(table.rstrip("?") for table in listed if table.endswith("?")),
+        everywhere=tuple(table.removeprefix("england.") for table in listed if table.startswith("england.")),
     )
 
 

@@ -19,8 +19,11 @@ from pipelines.io.codelists import in_force
 from pipelines.io.durable import write_aside
 from pipelines.io.ledger import ledger_path
 from pipelines.io.queries import Query, load_query
+from pipelines.io.sensitive import SensitiveCodes
 from pipelines.settings import Settings
 
+CODED = "events"
+"""The table whose rows carry codes of GP records, sensitive ones among them."""
 ROW_GROUP_ROWS = 122_880
 PREVIOUS = "previous_"
 """Before a table's name: the table of the latest earlier week, empty if there is none."""
@@ -51,8 +54,12 @@ class BuildReport:
 class Warehouse:
     """The history and the weekly tables of one workspace."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, tables: Path | None = None) -> None:
         self.settings = settings
+        self.tables = tables or settings.tables
+        """Where the weekly tables lie."""
+        self.sensitive = SensitiveCodes(settings)
+        """The codes that nobody who reads through here sees."""
 
     def icb_codes(self) -> list[str]:
         """The ICBs that have registrations, sorted."""
@@ -66,7 +73,7 @@ class Warehouse:
             return self.settings.history / f"{table}.parquet"
         if table in HISTORY:
             return self.settings.history / table / f"{icb}.parquet"
-        return self.settings.tables / as_of.isoformat() / table / f"{icb}.parquet"
+        return self.tables / as_of.isoformat() / table / f"{icb}.parquet"
 
     def previous_path(self, table: str, as_of: dt.date, icb: str) -> Path | None:
         """Where one ICB's part of a table of the latest week before this one lies; None if there is none."""
@@ -100,7 +107,12 @@ class Warehouse:
         parts = [self._existing(table, as_of, code) for code in icbs]
         if table in HISTORY and not parts:
             return empty_table(table).lazy()
-        return pl.scan_parquet(list(dict.fromkeys(parts)), glob=False)
+        rows = pl.scan_parquet(list(dict.fromkeys(parts)), glob=False)
+        return (
+            rows.join(self.sensitive.stripped_on(as_of).lazy(), on="concept_id", how="anti")
+            if table == CODED
+            else rows
+        )
 
     def write(self, table: str, as_of: dt.date, icb: str, frame: pl.DataFrame | pl.LazyFrame) -> Path:
         """Writes one ICB's part of a table made in Python, in the contract's column order, and returns its path."""
@@ -150,7 +162,7 @@ class Warehouse:
         """An in-memory connection that sees what the query reads and may touch this workspace only."""
         spill = (self.settings.home / "spill").resolve()
         spill.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folders = [self.settings.home, self.settings.history, self.settings.tables]
+        folders = [self.settings.home, self.settings.history, self.tables]
         limits = {
             "memory_limit": self.settings.memory_limit,
             "threads": self.settings.threads,
@@ -168,10 +180,21 @@ class Warehouse:
                     add_table(connection, table, references[table])
                 else:
                     self._add_view(connection, query, table, as_of, icbs)
+            connection.execute("create schema england")
+            for table in query.everywhere:
+                self._add_view(connection, query, table, as_of, self.icb_codes(), prefix="england_")
+                connection.execute(f"create view england.{table} as from england_{table}")
             yield connection
 
     def _add_view(
-        self, connection: duckdb.DuckDBPyConnection, query: Query, table: str, as_of: dt.date, icbs: Iterable[str]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        query: Query,
+        table: str,
+        as_of: dt.date,
+        icbs: Iterable[str],
+        *,
+        prefix: str = "",
     ) -> None:
         """A view named after a table over the parts that exist, or an empty table if none does and none need."""
         if table.startswith(PREVIOUS):
@@ -184,10 +207,14 @@ class Warehouse:
         if table in WEEKLY and table not in query.optional and len(found) < len(paths):
             missing = next(path for path in paths if not path.exists())
             raise FileNotFoundError(f"{query.name} reads {table}, which has not been built: no {missing}")
-        if found:
-            connection.read_parquet(found).create_view(table)
+        if found and table == CODED:
+            add_table(connection, f"{prefix}stripped", self.sensitive.stripped_on(as_of))
+            connection.read_parquet(found).create_view(f"{prefix}held_{table}")
+            connection.execute(strip_sql(f"{prefix}{table}", f"{prefix}held_{table}", f"{prefix}stripped"))
+        elif found:
+            connection.read_parquet(found).create_view(f"{prefix}{table}")
         else:
-            add_table(connection, table, empty_table(table))
+            add_table(connection, f"{prefix}{table}", empty_table(table))
 
     def _add_catalogue_view(self, connection: duckdb.DuckDBPyConnection, table: str, as_of: dt.date) -> None:
         """One view over every part of a table, described; nothing if it has no part."""
@@ -195,7 +222,12 @@ class Warehouse:
         found = [str(path) for path in paths if path.exists()]
         if not found:
             return
-        connection.read_parquet(found).create_view(table)
+        if table == CODED:
+            add_table(connection, "stripped_codes", self.sensitive.stripped_on(as_of))
+            listed = ", ".join(_sql_text(path) for path in found)
+            connection.execute(strip_sql(table, f"read_parquet([{listed}])", "stripped_codes"))
+        else:
+            connection.read_parquet(found).create_view(table)
         contract = CONTRACTS[table]
         connection.execute(f"comment on view {table} is {_sql_text(str(contract.__doc__))}")
         for name, column in contract.to_schema().columns.items():
@@ -222,6 +254,11 @@ class Warehouse:
             "stay_band": self.settings.stay_band,
         }
         return {name: known[name] for name in query.parameters}
+
+
+def strip_sql(view: str, rows: str, codes: str) -> str:
+    """A statement that makes a view of rows without those whose concept is among the codes."""
+    return f"create view {view} as select * from {rows} where concept_id not in (select concept_id from {codes})"  # noqa: S608
 
 
 def add_table(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:

@@ -26,6 +26,8 @@ class Question:
     """Whether a Type 1 opt-out is recorded, at any practice of the ICB."""
     is_practice_closed: bool = False
     """Whether the practice has closed by the as-of date."""
+    left_out_by: str | None = None
+    """The rule by which the week does not count the person at this practice, as in the table eligibility."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,15 @@ def _registration(question: Question) -> Iterator[Finding]:
     yield Finding("is alive", not died, "a death is recorded" if died else "no death is recorded")
     says = "a Type 1 opt-out is recorded" if question.has_opted_out else "no Type 1 opt-out is recorded"
     yield Finding("has not opted out", not question.has_opted_out, says)
+    if question.left_out_by in OTHER_RULES:
+        yield Finding("is counted at this practice", False, OTHER_RULES[question.left_out_by])
+
+
+OTHER_RULES = {
+    "registered_elsewhere": "a later regular registration is open at another practice",
+    "sharing_paused": "the practice's sharing agreement is paused or withdrawn",
+    "opt_out_unknown": "no coded entry of the practice has arrived, so nobody can tell who opted out",
+}
 
 
 def _spell(regular: pl.DataFrame) -> str:

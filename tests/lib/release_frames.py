@@ -8,6 +8,8 @@ import polars as pl
 
 from data_contracts.codelists import codes_of
 from data_contracts.registry import CONTRACTS
+from pipelines.io.warehouse import Warehouse
+from pipelines.io.weekly_build import build_tables
 from pipelines.settings import Settings
 from pipelines.steps.lists import WeeklyTables
 
@@ -232,6 +234,7 @@ def write_workspace(home: Path, rows: dict[str, list[dict[str, object]]], lists:
         )
     _write_identity(settings, people)
     _write_history(settings, people)
+    build_tables(Warehouse(settings), AS_OF, upto="eligibility")
     settings.key_file.parent.mkdir(parents=True)
     settings.key_file.write_text(bytes(range(32)).hex() + "\n", encoding="ascii")
     return settings

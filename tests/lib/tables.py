@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 import polars as pl
+import pytest
 
 from data_contracts.clinical.definitions import ethnic_groups
 from data_contracts.clinical.reference import reference_tables
@@ -46,9 +47,20 @@ def table(name: str, text: str) -> pl.DataFrame:
     return pl.DataFrame(filled, schema=schema, orient="row")
 
 
-def answer(name: str, *, as_of: dt.date = AS_OF, **given: pl.DataFrame | str) -> pl.DataFrame:
-    """The rows one SQL file makes of the given tables; weekly tables are made by their SQL, others are empty."""
-    return in_memory.answer(name, _frames(given), as_of=as_of, references=reference_tables(as_of))
+def answer(
+    name: str,
+    *,
+    as_of: dt.date = AS_OF,
+    elsewhere: dict[str, str] | None = None,
+    **given: pl.DataFrame | str,
+) -> pl.DataFrame:
+    """The rows one SQL file makes of the given tables; weekly tables are made by their SQL, others are empty.
+
+    ``elsewhere`` are the tables of another ICB, for what the file reads over every ICB.
+    """
+    others = _frames(dict(elsewhere)) if elsewhere else None
+    references = reference_tables(as_of)
+    return in_memory.answer(name, _frames(given), as_of=as_of, references=references, elsewhere=others)
 
 
 def weekly_tables(
@@ -94,3 +106,11 @@ def by_person(frame: pl.DataFrame, column: str) -> dict[int, Any]:
     if len(people) != len(set(people)):
         raise ValueError("a person stands twice")
     return dict(zip(people, frame[column].to_list(), strict=True))
+
+
+def add_code(monkeypatch: pytest.MonkeyPatch, codelist: str, concept_id: int) -> None:
+    """Adds one code to the codelists, as a local file would."""
+    references = reference_tables(AS_OF)
+    extra = pl.DataFrame({"codelist": [codelist], "concept_id": [concept_id]})
+    widened = references | {"codelists": pl.concat([references["codelists"], extra])}
+    monkeypatch.setitem(globals(), "reference_tables", lambda as_of: widened)

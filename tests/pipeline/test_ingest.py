@@ -385,7 +385,7 @@ def test_headers_are_read_by_name_without_regard_to_case_or_order(settings: Sett
     assert str(row_of(report, "CareRecord_Observation")["reason"]) == "columns not known: brandnew"
 
 
-def test_an_empty_file_an_unknown_practice_and_a_paused_agreement_are_refused(settings: Settings) -> None:
+def test_an_empty_file_an_unknown_practice_and_a_paused_agreement_load_nothing(settings: Settings) -> None:
     empty = emis.whole_extract()
     empty.write(settings.landing)
     empty.path(settings.landing, "CareRecord_Consultation").write_bytes(b"")
@@ -397,7 +397,10 @@ def test_an_empty_file_an_unknown_practice_and_a_paused_agreement_are_refused(se
     reasons = {refused.source: refused.reason for refused in report.refused}
     assert "found no bytes" in reasons[emis.PRACTICE]
     assert "not in it" in reasons["Z00009"]
-    assert "paused" in reasons[emis.OTHER_PRACTICE]
+    assert emis.OTHER_PRACTICE not in reasons
+    assert pl.read_parquet(settings.history / "paused_practices.parquet")["practice_code"].to_list() == [
+        emis.OTHER_PRACTICE
+    ]
     assert not list(settings.history.glob("events/*"))
 
 

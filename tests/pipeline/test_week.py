@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data_contracts.registry import WEEKLY
+from data_contracts.registry import RELEASE, WEEKLY
 from pipelines.definitions import defs
 from pipelines.defs.headless import run_job
 from pipelines.io.releases import verify_release
@@ -31,7 +31,7 @@ def run(settings: Settings) -> None:
 
 
 def test_a_week_makes_every_table_and_a_release_that_verifies(week: Settings) -> None:
-    assert {path.name for path in (week.tables / WEEK).iterdir()} == set(WEEKLY)
+    assert {path.name for path in (week.tables / WEEK).iterdir()} == {*WEEKLY, *RELEASE}
     assert verify_release(week.releases / WEEK) == []
     assert (week.releases / "latest").resolve() == (week.releases / WEEK).resolve()
 

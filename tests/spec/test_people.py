@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from tests.lib.tables import answer, by_person, table
+from tests.lib.tables import add_code, answer, by_person, table
 
 
 def found(registrations: str, **given: str | pl.DataFrame) -> set[int]:
@@ -101,7 +101,7 @@ def test_withdrawal_counts_only_if_dated_after_the_dissent(
     dissent: dt.date | None, withdrawal: dt.date | None, is_in: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     withdrawn = 40030001
-    _add_code(monkeypatch, "type_1_opt_out_withdrawn", withdrawn)
+    add_code(monkeypatch, "type_1_opt_out_withdrawn", withdrawn)
     events = table(
         "events",
         """
@@ -171,13 +171,3 @@ def test_deprivation_comes_from_the_place_of_residence() -> None:
 
 def _around_first_of_march() -> list[dt.date]:
     return [dt.date(2027, 2, 28), dt.date(2027, 3, 1)]
-
-
-def _add_code(monkeypatch: pytest.MonkeyPatch, codelist: str, concept_id: int) -> None:
-    """Adds one code to the codelists, as a local file would."""
-    from tests.lib import tables
-
-    references = tables.reference_tables(dt.date(2026, 11, 16))
-    extra = pl.DataFrame({"codelist": [codelist], "concept_id": [concept_id]})
-    widened = references | {"codelists": pl.concat([references["codelists"], extra])}
-    monkeypatch.setattr(tables, "reference_tables", lambda as_of: widened)

@@ -14,9 +14,12 @@ import polars as pl
 import pytest
 import yaml
 from openpyxl.worksheet.worksheet import Worksheet
+from pydantic import ValidationError
 
 from data_contracts.actions import load_actions
 from data_contracts.codelists import codes_of
+from data_contracts.registry import CONTRACTS
+from data_contracts.sensitive import load_sensitive_sets
 from data_contracts.tables.release import RELEASED
 from pipelines.io.identity import IdentityError
 from pipelines.io.releases import verify_release, write_release
@@ -362,17 +365,17 @@ def test_a_week_without_tables_is_refused_with_what_to_run(fresh: Settings) -> N
         write_release(fresh, AS_OF + dt.timedelta(days=7))
 
 
-@pytest.mark.parametrize("crash_at", [1, 2, 3])
+@pytest.mark.parametrize("crash_at", [f"{AS_OF}-", f"{AS_OF}", "latest"])
 def test_a_crash_at_any_rename_leaves_one_whole_release(
-    fresh: Settings, monkeypatch: pytest.MonkeyPatch, crash_at: int
+    fresh: Settings, monkeypatch: pytest.MonkeyPatch, crash_at: str
 ) -> None:
     before = contents(write_release(fresh, AS_OF))
     change_answer(fresh, days=2, share=0.99)
-    real, calls = os.rename, []
+    real = os.rename
 
     def crash(source: str, target: str) -> None:
-        calls.append(target)
-        if len(calls) == crash_at:
+        name = Path(target).name
+        if Path(target).is_relative_to(fresh.releases) and (name == crash_at or name[:-12] == crash_at):
             raise KeyboardInterrupt
         real(source, target)
 
@@ -382,7 +385,7 @@ def test_a_crash_at_any_rename_leaves_one_whole_release(
         with pytest.raises(KeyboardInterrupt):
             write_release(fresh, AS_OF)
     assert verify_release(fresh.releases / "latest") == []
-    assert (contents(fresh.releases / "latest") == before) == (crash_at < 3)
+    assert (contents(fresh.releases / "latest") == before) == (crash_at != "latest")
     assert contents(write_release(fresh, AS_OF)) != before
 
 
@@ -423,13 +426,84 @@ def approve(settings: Settings, **changes: object) -> None:
     (settings.home / "approvals.yaml").write_text(yaml.safe_dump({"QRL": usual | changes}), encoding="utf-8")
 
 
+def sign_sensitive_sets(settings: Settings) -> None:
+    """Records a decision for each of the six sets, so that no reference set is needed."""
+    signed = {"reviewer": "A. Guardian", "reason": "test", "decided_on": AS_OF, "expires_on": AS_OF}
+    (settings.home / "sensitive_sets.yaml").write_text(
+        yaml.safe_dump(dict.fromkeys(load_sensitive_sets(), signed)), encoding="utf-8"
+    )
+
+
 def test_real_people_need_an_approval_on_record(fresh: Settings) -> None:
     make_real(fresh)
     with pytest.raises(ReleaseRefusedError, match="QRL has no approval"):
         write_release(fresh, AS_OF)
     approve(fresh)
+    sign_sensitive_sets(fresh)
     manifest = json.loads((write_release(fresh, AS_OF) / "manifest.json").read_text("utf-8"))
     assert manifest["approvals"] == {"QRL": "R1", "QWO": "none: made-up people"}
+
+
+def test_real_peoples_sensitive_codes_must_be_known_whole(fresh: Settings) -> None:
+    make_real(fresh)
+    approve(fresh)
+    with pytest.raises(ReleaseRefusedError, match=r"no reference set of gender, .*gender_recognition_act"):
+        write_release(fresh, AS_OF)
+    assert not (fresh.releases / "latest").exists()
+
+
+@pytest.mark.parametrize(
+    ("answered", "says"),
+    [(-8, "older than 7 days on 2026-11-25"), (-7, None), (0, None), (1, "so its age cannot be told")],
+)
+def test_real_peoples_answer_is_fresh_on_the_day_of_disclosure(
+    fresh: Settings, answered: int, says: str | None
+) -> None:
+    make_real(fresh)
+    approve(fresh)
+    sign_sensitive_sets(fresh)
+    today = AS_OF + dt.timedelta(days=9)
+    change_answer(fresh, days=-9 - answered)
+    if says is None:
+        assert verify_release(write_release(fresh, AS_OF, disclosed_on=today)) == []
+    else:
+        with pytest.raises(ReleaseRefusedError, match=says):
+            write_release(fresh, AS_OF, disclosed_on=today)
+
+
+def test_real_people_never_do_without_the_national_answer(fresh: Settings) -> None:
+    make_real(fresh)
+    approve(fresh)
+    with pytest.raises(ReleaseRefusedError, match="for made-up people only"):
+        write_release(fresh, AS_OF, options=ReleaseOptions(national_opt_out="none"))
+    with pytest.raises(ValidationError):
+        ReleaseOptions(answer_days=8)
+
+
+def test_the_opt_out_ledger_is_exact_for_analysts_and_rounded_where_it_leaves(fresh: Settings) -> None:
+    gone = ROWS["people"][:23]
+    paused = pl.DataFrame({"practice_code": ["B82001"], "paused_from": [AS_OF]})
+    paused.write_parquet(fresh.history / "paused_practices.parquet")
+    here = [row["person_id"] for row in gone if row["practice_code"] != "B82001"]
+    path = fresh.identity / "national_opt_out.parquet"
+    pl.read_parquet(path).filter(~pl.col("person_id").is_in(here)).write_parquet(path)
+    release = write_release(fresh, AS_OF)
+    ledger = pl.concat(
+        [
+            pl.read_parquet(fresh.tables / AS_OF.isoformat() / "opt_out_ledger" / f"{icb}.parquet")
+            for icb in ("QWO", "QRL")
+        ]
+    )
+    CONTRACTS["opt_out_ledger"].validate(ledger)
+    exact = dict(ledger.filter(stage="release").group_by("rule").agg(pl.col("people").sum()).rows())
+    everyone = sum(row["practice_code"] == "B82001" for row in ROWS["people"])
+    assert exact == {"sharing_paused": everyone, "national_opt_out": len(here)}
+    assert not (release / "practices" / "B82001").exists()
+    shown = pl.read_csv(release / "icb" / "QWO" / "opt_outs.csv")
+    rounded = (len(here) + 2) // 5 * 5
+    assert shown.drop_nulls("people").rows() == [("national_opt_out", rounded)]
+    assert json.loads((release / "manifest.json").read_text("utf-8"))["left_out"]["national_opt_out"] == rounded
+    assert verify_release(release) == []
 
 
 ONE = {"complex_care": {"fingerprint": contract_fingerprint(RELEASED["complex_care"]), "approved_by": ["one", "one"]}}

@@ -9,7 +9,8 @@ import pytest
 
 from pipelines.io.landing.quarantine import is_private
 from pipelines.io.queries import load_query
-from pipelines.io.warehouse import Warehouse
+from pipelines.io.warehouse import BuildReport, Warehouse
+from pipelines.io.weekly_build import build_tables
 from pipelines.settings import Settings
 from tests.lib.tables import AS_OF, table
 
@@ -21,14 +22,18 @@ def warehouse(tmp_path: Path) -> Warehouse:
     for icb, first in (("QE1", 1), ("QF7", 11)):
         people = "\n".join(f"{person} | P{icb}" for person in range(first, first + 3))
         made.write("registrations", AS_OF, icb, table("registrations", f"person_id | practice_code\n{people}"))
-    events = "person_id | practice_code | codelist | event_date\n1 | PQE1 | hypertension | 2020-01-01"
-    made.write("events", AS_OF, "QE1", table("events", events))
-    made.build("closed_practices", AS_OF)
+    for icb, first in (("QE1", 1), ("QF7", 11)):
+        events = f"person_id | practice_code | codelist | event_date\n{first} | P{icb} | hypertension | 2020-01-01"
+        made.write("events", AS_OF, icb, table("events", events))
     return made
 
 
+def build_people(warehouse: Warehouse, as_of: dt.date = AS_OF) -> BuildReport:
+    return build_tables(warehouse, as_of, upto="people")["people"]
+
+
 def test_build_writes_one_file_an_icb_and_reports_rows(warehouse: Warehouse) -> None:
-    report = warehouse.build("people", AS_OF)
+    report = build_people(warehouse)
     assert (report.rows_by_icb, report.rows) == ({"QE1": 3, "QF7": 3}, 6)
     assert report.bytes == sum(warehouse.path("people", AS_OF, icb).stat().st_size for icb in warehouse.icb_codes())
     assert warehouse.read("people", AS_OF).collect().height == 6
@@ -37,15 +42,16 @@ def test_build_writes_one_file_an_icb_and_reports_rows(warehouse: Warehouse) -> 
 
 
 def test_history_that_has_not_landed_is_empty(warehouse: Warehouse) -> None:
-    warehouse.build("people", AS_OF)
-    assert warehouse.build("conditions", AS_OF).rows_by_icb == {"QE1": 1, "QF7": 0}
+    build_people(warehouse)
+    assert warehouse.build("conditions", AS_OF).rows_by_icb == {"QE1": 1, "QF7": 1}
     assert warehouse.build("avoidable_admissions", AS_OF).rows == 0
-    assert [warehouse.read(name, AS_OF).collect().height for name in ("events", "spells")] == [1, 0]
-    assert warehouse.read("events", AS_OF, "QF7").collect().is_empty()
-    assert warehouse.check("events", AS_OF).is_empty()
+    assert [warehouse.read(name, AS_OF).collect().height for name in ("events", "spells")] == [2, 0]
+    assert warehouse.read("spells", AS_OF, "QF7").collect().is_empty()
+    assert warehouse.check("spells", AS_OF).is_empty()
 
 
 def test_same_inputs_give_the_same_bytes(warehouse: Warehouse) -> None:
+    build_people(warehouse)
     before = [_bytes(warehouse, name) for name in ("people", "conditions", "people_not_seen")]
     assert before == [_bytes(warehouse, name) for name in ("people", "conditions", "people_not_seen")]
 
@@ -63,7 +69,7 @@ def test_workspace_without_registrations_says_to_ingest(tmp_path: Path) -> None:
 
 
 def test_ranking_over_all_icbs_writes_each_its_own_people(warehouse: Warehouse) -> None:
-    people = warehouse.build("people", AS_OF)
+    people = build_people(warehouse)
     for number, icb in enumerate(people.rows_by_icb):
         ids = warehouse.read("people", AS_OF, icb).select("person_id").collect()
         warehouse.write("cambridge_scores", AS_OF, icb, _cambridge(ids, score=float(number)))
@@ -72,7 +78,7 @@ def test_ranking_over_all_icbs_writes_each_its_own_people(warehouse: Warehouse) 
 
 
 def test_check_counts_broken_rules_and_shows_no_value(warehouse: Warehouse) -> None:
-    warehouse.build("people", AS_OF)
+    build_people(warehouse)
     assert warehouse.check("people", AS_OF).is_empty()
     people = warehouse.read("people", AS_OF, "QE1").with_columns(
         age_years=pl.lit(177, dtype=pl.Int16), sex=pl.lit("zebra")
@@ -84,14 +90,14 @@ def test_check_counts_broken_rules_and_shows_no_value(warehouse: Warehouse) -> N
 
 
 def test_check_sees_a_wrong_type_and_a_missing_column(warehouse: Warehouse) -> None:
-    warehouse.build("people", AS_OF)
+    build_people(warehouse)
     path = warehouse.path("people", AS_OF, "QE1")
     pl.read_parquet(path).drop("sex").with_columns(pl.col("age_years").cast(pl.Int64)).write_parquet(path)
     assert {"age_years"} <= set(warehouse.check("people", AS_OF)["column"])
 
 
 def test_failed_write_leaves_the_old_file_and_no_draft(warehouse: Warehouse) -> None:
-    warehouse.build("people", AS_OF)
+    build_people(warehouse)
     path = warehouse.path("people", AS_OF, "QE1")
     before = path.read_bytes()
     with pytest.raises(pl.exceptions.ColumnNotFoundError):
@@ -105,6 +111,7 @@ def test_connection_reads_nothing_outside_the_workspace(
 ) -> None:
     outside = tmp_path_factory.mktemp("outside") / "secret.parquet"
     pl.DataFrame({"x": [1]}).write_parquet(outside)
+    build_people(warehouse)
     with warehouse._connection(load_query("people"), AS_OF, ["QE1"]) as connection:
         with pytest.raises(duckdb.PermissionException):
             connection.execute("select * from read_parquet(?)", [str(outside)])
@@ -113,16 +120,19 @@ def test_connection_reads_nothing_outside_the_workspace(
 
 
 def test_catalogue_describes_every_view(warehouse: Warehouse) -> None:
-    warehouse.build("people", AS_OF)
+    build_people(warehouse)
     with duckdb.connect(str(warehouse.publish_catalogue(AS_OF)), read_only=True) as connection:
         assert connection.execute("select count(*) from people").fetchone() == (6,)
         views = connection.execute("select view_name, comment from duckdb_views() where not internal").fetchall()
-    assert {name for name, _ in views} == {"registrations", "events", "closed_practices", "people"}
+    assert {name for name, _ in views} == {
+        *("registrations", "events"),
+        *("closed_practices", "dissents", "eligibility", "people"),
+    }
     assert all(comment for _, comment in views)
 
 
 def test_weeks_do_not_mix(warehouse: Warehouse) -> None:
-    warehouse.build("people", AS_OF)
+    build_people(warehouse)
     with pytest.raises(FileNotFoundError, match="2026-11-23"):
         warehouse.read("people", dt.date(2026, 11, 23))
 

@@ -1,7 +1,7 @@
 """EMIS Web bulk extract: one delivery of one practice, from files to staged history rows. No ledger, no merge."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,20 +10,19 @@ import polars as pl
 
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
-from pipelines.io.history import GONE_KEYS, GONE_PEOPLE, MOVED_PEOPLE, Change
+from pipelines.io.history import CHILDREN, GONE_KEYS, GONE_PEOPLE, MOVED_PEOPLE, RENEWED, Change
 from pipelines.io.identity import PEOPLE, person_ids, record_ids
-from pipelines.io.landing import emis_rows
-from pipelines.io.landing.conversion import flag_of
+from pipelines.io.landing import emis_checks, emis_rows
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
-from pipelines.io.landing.reading import TextTable, read_text
-from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather
+from pipelines.io.landing.reading import FileCount, TextTable, read_text
+from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather, tally
 
 CODES = {"code_id": pl.Int64, "target_id": pl.Int64}
-Texts = Mapping[str, TextTable]
+Texts = emis_checks.Texts
 Convert = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -45,15 +44,38 @@ def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
     if practice is None:
         raise LandingError(expected="a practice of the national list", found=delivery.source, where="epraccur.csv")
     texts = _read_all(delivery, bench)
-    practice = replace(practice, organisation_id=_organisation(texts, practice), applied_moment=delivery.moment)
-    _check_agreement(texts, practice)
+    emis_checks.check_files(texts)
+    organisation = emis_checks.organisation_of(texts, practice)
+    practice = replace(practice, organisation_id=organisation, applied_moment=delivery.moment)
+    if emis_checks.is_paused(texts, practice):
+        return _pause(texts, practice, day=_day(delivery.moment), shared=delivery.shared)
+    if texts:
+        practice = replace(practice, paused_from=None)
     codes = Codes(clinical=delivery.shared["clinical_codes"], drug=delivery.shared["drug_codes"])
     loading = _Loading(texts=texts, practice=practice, codes=codes, bench=bench)
     loading.run()
     return loading.result()
 
 
-FEED = PracticeFeed(name="emis", load=load_delivery, shared={"clinical_codes": CODES, "drug_codes": CODES})
+FEED = PracticeFeed(
+    name="emis",
+    load=load_delivery,
+    shared={"clinical_codes": CODES, "drug_codes": CODES},
+    check=emis_checks.check_beside_history,
+)
+
+
+def _pause(texts: Texts, practice: Practice, *, day: dt.date, shared: Mapping[str, pl.DataFrame]) -> Loaded:
+    """Nothing is taken from the delivery of a practice that has paused or withdrawn its sharing agreement."""
+    told = "the practice's sharing agreement is paused or withdrawn: nothing was taken"
+    counts = [replace(text.count, is_used=False, note=told) for text in texts.values()]
+    paused = replace(practice, paused_from=practice.paused_from or day)
+    return Loaded(files=tuple(counts), practices=(paused,), shared=shared)
+
+
+def _day(moment: str) -> dt.date:
+    """The day in a moment of 14 digits."""
+    return dt.datetime.strptime(moment[:8], "%Y%m%d").date()
 
 
 def _read_all(delivery: Delivery, bench: Bench) -> Texts:
@@ -63,43 +85,6 @@ def _read_all(delivery: Delivery, bench: Bench) -> Texts:
             raise LandingError(expected="one file a table and moment", found="two", where=file.name)
         texts[file.table] = read_text(file, con=bench.con, work=bench.work)
     return texts
-
-
-def _organisation(texts: Texts, practice: Practice) -> str:
-    """The guid of the practice's own organisation, which all its rows must carry."""
-    where = f"landing/emis/{practice.practice_code}"
-    known = practice.organisation_id
-    needed = [name for name, table in load_feed("emis").tables.items() if table.is_needed and name not in texts]
-    if known is None and needed:
-        raise LandingError(expected="all tables of a first delivery", found=f"no {', '.join(needed)}", where=where)
-    rows = texts["Admin_Organisation"].rows if "Admin_Organisation" in texts else None
-    if known is not None and (rows is None or rows.is_empty()):
-        return known
-    own = rows.filter(pl.col("ods_code").str.strip_chars() == practice.practice_code) if rows is not None else None
-    guids = own["organisation_guid"].drop_nulls().unique().to_list() if own is not None else []
-    if len(guids) != 1 or known not in (None, guids[0]):
-        others = [] if rows is None else sorted(code[:12] for code in rows["ods_code"].drop_nulls().unique())[:3]
-        raise LandingError(
-            expected=f"the extract of {practice.practice_code}, as its folder says",
-            found=f"Admin_Organisation names {', '.join(others) or 'no practice'}",
-            where=where,
-        )
-    return str(guids[0])
-
-
-def _check_agreement(texts: Texts, practice: Practice) -> None:
-    """Refuses the delivery of a practice that has paused or withdrawn its sharing agreement."""
-    if "Agreements_SharingOrganisation" not in texts:
-        return
-    rows = texts["Agreements_SharingOrganisation"].rows
-    own = rows.filter(pl.col("organisation_guid") == practice.organisation_id)
-    texted = own.rename({name: f"text_{name}" for name in own.columns})
-    if texted.filter(flag_of("disabled").fill_null(True) | flag_of("deleted").fill_null(True)).height:
-        raise LandingError(
-            expected="a sharing agreement in force",
-            found="one that is paused or withdrawn (Agreements_SharingOrganisation)",
-            where=f"landing/emis/{practice.practice_code}",
-        )
 
 
 class _Loading:
@@ -112,6 +97,9 @@ class _Loading:
         self.pending: list[pl.DataFrame] = [pl.DataFrame(schema=QUARANTINE)]
         self.gone: list[pl.DataFrame] = [pl.DataFrame(schema=GONE_KEYS)]
         self.staged: dict[str, Path] = {}
+        self.kept: list[pl.DataFrame] = [pl.DataFrame(schema=GONE_KEYS)]
+        self.is_whole = emis_checks.sends_all_again(texts, practice)
+        self.where = f"landing/emis/{practice.practice_code}"
         self.setting = self._setting()
 
     def run(self) -> None:
@@ -122,6 +110,8 @@ class _Loading:
             clinical=self._codes("Coding_ClinicalCode", self.codes.clinical, is_snomed=True),
             drug=self._codes("Coding_DrugCode", self.codes.drug, is_snomed=False),
         )
+        if self.texts:
+            emis_checks.check_dissent_code(self.codes.clinical, where=self.where)
         self._patients()
         self.setting = self._setting()
         self._entries()
@@ -134,15 +124,33 @@ class _Loading:
             gone_keys=pl.concat(self.gone),
             gone_people=_gone_people(self.people_before, self.practice),
             moved_people=_moved_people(self.people_before, self.practice),
+            renewed=self._renewed(),
+            spared=pl.concat(self.kept).unique().sort("table", "record_id"),
         )
         practice = replace(self.practice, pending=pl.concat(self.pending))
         return Loaded(
             outcomes=pl.concat(self.outcomes),
-            files=tuple(text.count for text in self.texts.values()),
+            files=tuple(self._counts()),
             changes=(change,),
             practices=(practice,),
             shared={"clinical_codes": self.codes.clinical, "drug_codes": self.codes.drug},
         )
+
+    def _renewed(self) -> pl.DataFrame:
+        """The history tables that a delivery of everything makes anew: what it lacks goes."""
+        tables = ("registrations", *CHILDREN) if self.is_whole else ()
+        whole = {"practice_code": self.practice.practice_code, "part": 0, "parts": 1}
+        return pl.DataFrame([{"table": table} | whole for table in tables], schema=RENEWED)
+
+    def _counts(self) -> Iterator[FileCount]:
+        """The files as counted, with what the ledger should tell of the delivery."""
+        changed = emis_checks.changed_code(self.texts, self.practice)
+        notes = {
+            "Admin_Organisation": f"the organisation's ODS code is now {changed}" if changed else None,
+            "Admin_Patient": "all of the practice was sent again: what it lacks went" if self.is_whole else None,
+        }
+        for table, text in self.texts.items():
+            yield replace(text.count, note=notes.get(table))
 
     def _setting(self) -> emis_rows.Setting:
         held = self.practice.people.select(
@@ -152,7 +160,7 @@ class _Loading:
         return emis_rows.Setting(
             practice_code=self.practice.practice_code,
             organisation_guid=self.practice.organisation_id,
-            extract_date=dt.datetime.strptime((self.practice.applied_moment or "")[:8], "%Y%m%d").date(),
+            extract_date=_day(self.practice.applied_moment or ""),
             words=load_feed("emis").words,
             postcodes=self.bench.places.postcodes,
             roster=pl.concat([held, kept_out], how="diagonal"),
@@ -161,12 +169,17 @@ class _Loading:
     def _decide(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> Decided:
         columns = load_feed("emis").tables[table].names
         held = self.practice.pending.filter(pl.col("table") == table)
+        if self.is_whole and table in self.texts:
+            self.outcomes.append(tally(held, "superseded"))
+            held = held.clear()
         read = [self.texts[table]] if table in self.texts else []
         gathered = gather(read, pending=held, columns=columns)
         rows = convert(gathered.rows)
         missing = [name for name in ("is_deleted", "is_blank") if name not in rows.columns]
         rows = rows.with_columns(pl.lit(False).alias(name) for name in missing)
         decided = decide(rows, gathered, contract=contract, columns=columns)
+        if table in self.texts:
+            emis_checks.check_decided(table, decided.pending["reasons"], rows.height, where=self.where)
         self.outcomes.append(decided.outcomes)
         names = {"feed": "emis", "practice_code": self.practice.practice_code, "table": table}
         self.pending.append(
@@ -211,6 +224,8 @@ class _Loading:
         )
         touched = pl.concat([decided.good["record_id"], decided.gone, kept_out["record_id"]]).implode()
         is_untouched = ~pl.col("record_id").is_in(touched)
+        if self.is_whole:
+            is_untouched &= pl.col("record_id").is_in(decided.pending["record_id"].drop_nulls().implode())
         people = [self.practice.people.filter(is_untouched), decided.good.select(list(PEOPLE))]
         withheld = [self.practice.withheld.filter(is_untouched), kept_out]
         self.practice = replace(
@@ -222,13 +237,7 @@ class _Loading:
         rows, codes, setting = emis_rows, self.codes, self.setting
         self._stage(
             "events",
-            [
-                self._about_patients(
-                    "CareRecord_Observation",
-                    contracts.StagedEvents,
-                    lambda frame: rows.type_events(frame, setting, codes.clinical),
-                )
-            ],
+            [self._about_patients("CareRecord_Observation", contracts.StagedEvents, self._type_events)],
         )
         self._stage(
             "medications",
@@ -247,6 +256,11 @@ class _Loading:
             "Appointment_Slot", contracts.StagedContacts, lambda frame: rows.type_slots(frame, setting)
         )
         self._stage("contacts", [consultations, slots])
+
+    def _type_events(self, rows: pl.DataFrame) -> pl.DataFrame:
+        typed = emis_rows.type_events(rows, self.setting, self.codes.clinical)
+        emis_checks.check_dates_in_order("CareRecord_Observation", typed, where=self.where)
+        return typed
 
     def _about_patients(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> Decided:
         def with_keys(rows: pl.DataFrame) -> pl.DataFrame:
@@ -276,6 +290,9 @@ class _Loading:
         self.gone.append(
             pl.DataFrame({"record_id": pl.concat(gone)}).select(table=pl.lit(table), record_id="record_id")
         )
+        kept = pl.concat([part.pending["record_id"].drop_nulls() for part in parts])
+        if self.is_whole:
+            self.kept.append(pl.DataFrame({"record_id": kept}).select(table=pl.lit(table), record_id="record_id"))
         good = [part.good.rename(_renamed(table, part.good)).select(_columns(table)) for part in parts]
         if sum(frame.height for frame in good):
             self.staged[table] = self.bench.work / f"{table}.parquet"

@@ -10,6 +10,7 @@ import polars as pl
 from data_contracts.codelists import codes_of, is_valid_sctid
 from pipelines.io.identity import valid_nhs_numbers
 from pipelines.io.landing.conversion import are_readable, date_of, flag_of, number_of, whole_of, word_of
+from pipelines.io.landing.emis_checks import plain_guid
 
 PATIENT_DATES = ("birth_date", "death_date", "registered_date", "deregistered_date")
 
@@ -32,7 +33,7 @@ class Setting:
 
 def record_message(guid: str) -> pl.Expr:
     """What a record's pseudonym is made of: organisation guid and record guid, braces and case put aside."""
-    parts = [pl.col(f"text_{name}").str.strip_chars("{} ").str.to_uppercase() for name in ("organisation_guid", guid)]
+    parts = [plain_guid(pl.col(f"text_{name}")) for name in ("organisation_guid", guid)]
     return pl.concat_str(parts, separator="|")
 
 
@@ -73,7 +74,7 @@ def type_events(rows: pl.DataFrame, setting: Setting, codes: pl.DataFrame) -> pl
         ).then(pl.col("clinical_date")),
         has_readable_numbers=are_readable(numbers),
     )
-    coded = _add_codes(typed, codes)
+    coded = _pair_blood_pressures(_add_codes(typed, codes), setting.words)
     is_dissent = pl.col("concept_id").is_in(codes_of(setting.words["dissent_codelist"])).fill_null(False)
     return coded.with_columns(
         clinical_date=pl.when(~is_dissent | _is_possible("clinical_date")).then("clinical_date"),
@@ -85,6 +86,31 @@ def type_events(rows: pl.DataFrame, setting: Setting, codes: pl.DataFrame) -> pl
         has_readable_dates=pl.col("has_readable_dates") | is_dissent,
         has_readable_numbers=pl.col("has_readable_numbers") | is_dissent,
     )
+
+
+def _pair_blood_pressures(rows: pl.DataFrame, words: dict[str, Any]) -> pl.DataFrame:
+    """The rows, with the larger of two readings under one parent as systolic and the other as diastolic."""
+    systolic, diastolic = (codes_of(words[f"{kind}_codelist"]) for kind in ("systolic", "diastolic"))
+    place = ["file_no", "text_organisation_guid", "text_patient_guid", "text_parent_guid"]
+    is_reading = (
+        pl.col("concept_id").is_in([*systolic, *diastolic])
+        & pl.col("value").is_not_null()
+        & pl.col("text_parent_guid").is_not_null()
+        & ~pl.col("is_deleted")
+    )
+    readings = rows.filter(is_reading).select("line", *place, "value", "concept_id")
+    pairs = readings.filter(pl.len().over(place) == 2, pl.col("value").n_unique().over(place) == 2)
+    is_larger = pl.col("value") == pl.col("value").max().over(place)
+    paired = pairs.with_columns(
+        paired=pl.when(is_larger).then(systolic[0]).otherwise(diastolic[0]), is_larger=is_larger
+    )
+    swapped = paired.filter(pl.col("concept_id").is_in(systolic) != pl.col("is_larger")).select(
+        "file_no", "line", "paired"
+    )
+    if swapped.is_empty():
+        return rows
+    joined = rows.join(swapped, on=["file_no", "line"], how="left", validate="1:1", maintain_order="left")
+    return joined.with_columns(concept_id=pl.coalesce("paired", "concept_id")).drop("paired")
 
 
 def type_medications(rows: pl.DataFrame, setting: Setting, codes: pl.DataFrame) -> pl.DataFrame:
@@ -148,7 +174,7 @@ def _entries(
 
 
 def _common(setting: Setting, *, dates: Iterable[str], flags: Iterable[str]) -> list[pl.Expr]:
-    own = pl.col("text_organisation_guid") == setting.organisation_guid
+    own = plain_guid(pl.col("text_organisation_guid")) == setting.organisation_guid
     return [
         pl.lit(setting.practice_code).alias("practice_code"),
         pl.lit(setting.extract_date).alias("extract_date"),

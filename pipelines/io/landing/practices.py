@@ -83,8 +83,15 @@ class _Practices:
         return self.store.state_path(f"{self.feed.name}/{practice_code}_{name}")
 
     def apply(self, source: str, moment: str, files: list[LandedFile]) -> bool:
-        """Loads one delivery, or holds or refuses it and returns False: the later ones of its source have to wait."""
-        problem = self._problem(source, moment)
+        """Loads one delivery, or holds or refuses it; returns False if the later ones of its source have to wait.
+
+        One that is not later than what was applied is refused too, but nothing waits for it.
+        """
+        stale = self._staleness(source, moment)
+        if stale is not None:
+            self.register.refuse(files, source=source, reason=stale)
+            return True
+        problem = self._problem(source)
         if problem is None:
             try:
                 self._load(source, moment, files)
@@ -128,7 +135,7 @@ class _Practices:
         self.landing.changes.append(change)
         self.landing.has_new_people = True
 
-    def _problem(self, source: str, moment: str) -> str | None:
+    def _problem(self, source: str) -> str | None:
         """Why a delivery cannot be applied, whatever its files hold."""
         is_practice = load_feed(self.feed.name).split_by == "practice"
         if is_practice and source not in {*self.places.practices["practice_code"], *self.applied["practice_code"]}:
@@ -136,6 +143,10 @@ class _Practices:
                 f"expected a practice of the national list; found {source}, which is not in it; "
                 "look at landing/reference/epraccur.csv"
             )
+        return None
+
+    def _staleness(self, source: str, moment: str) -> str | None:
+        """Why a delivery comes too late, whatever its files hold."""
         last = max((practice.applied_moment or "" for practice in self._of_source(source).values()), default="")
         if moment and moment <= last:
             return (
@@ -253,9 +264,20 @@ class _Practices:
         applied = pl.concat([kept, pl.DataFrame(rows, schema=APPLIED)]).sort("practice_code")
         if applied.height:
             self.store.write(applied, self._state("practices"))
+            self._write_paused(applied)
         for name, frame in self.shared.items():
             if frame.height:
                 self.store.write(frame, self._state(name))
+
+    def _write_paused(self, applied: pl.DataFrame) -> None:
+        """Writes aside which practices' sharing agreements are paused, with those of other feeds as they were."""
+        path = self.store.settings.history / "paused_practices.parquet"
+        schema = {"practice_code": pl.String, "paused_from": pl.Date}
+        held = self.store.read(path, schema)
+        others = held.filter(~pl.col("practice_code").is_in(applied["practice_code"].implode()))
+        own = applied.select(list(schema)).drop_nulls("paused_from")
+        if held.height or own.height:
+            self.store.write(pl.concat([others, own]).sort("practice_code"), path)
 
 
 def write_roster(store: Store, icb_code: str, practices: list[Practice]) -> None:

@@ -1,5 +1,6 @@
 """What a feed is, and what it is handed: the one protocol that every feed module meets. No format is known here."""
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,6 +36,7 @@ APPLIED = {
     "organisation_id": pl.String,
     "applied_moment": pl.String,
     "tried_with": pl.String,
+    "paused_from": pl.Date,
 }
 """What is remembered of each practice of a feed, beside its roster and its quarantine."""
 
@@ -59,7 +61,8 @@ class Practice:
     """What is held of one practice by one feed: its roster, its withheld records, its quarantine, where it stands.
 
     ``organisation_id`` is the supplier's own id of the practice; ``tried_with`` says with which codes and mappings
-    its held rows were tried last; ``kept`` are tables that only the feed knows the meaning of.
+    its held rows were tried last; ``kept`` are tables that only the feed knows the meaning of; ``paused_from`` is the
+    day since which its sharing agreement is not in force.
     """
 
     practice_code: str
@@ -68,6 +71,7 @@ class Practice:
     organisation_id: str | None = None
     applied_moment: str | None = None
     tried_with: str | None = None
+    paused_from: dt.date | None = None
     people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PEOPLE))
     withheld: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHHELD))
     pending: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE))

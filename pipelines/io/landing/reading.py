@@ -47,6 +47,8 @@ class FileCount:
     blank: int
     left_out: tuple[str, ...] = ()
     is_used: bool = True
+    note: str | None = None
+    """What the ledger should tell of it."""
 
 
 @dataclass(frozen=True)

@@ -109,11 +109,12 @@ class Register:
         """Enters one file that was read; of an unused one every record is declared blank."""
         records = count.records + count.blank
         if not count.is_used:
-            told = "nothing is taken from this table"
+            told = count.note or "nothing is taken from this table"
             self._enter(count.file, status="loaded", reason=told, records=records, blank=records)
             return
         outcomes["blank"] = outcomes.get("blank", 0) + count.blank
-        reason = f"columns not known: {', '.join(count.left_out)}"[:400] if count.left_out else None
+        unknown = f"columns not known: {', '.join(count.left_out)}"[:400] if count.left_out else None
+        reason = "; ".join(filter(None, (count.note, unknown))) or None
         self._enter(count.file, status="loaded", reason=reason, records=records, **outcomes)
 
     def _enter(self, file: LandedFile, *, status: str, reason: str | None, **counts: int | None) -> None:

@@ -13,6 +13,8 @@ from pipelines.io.landing.places import CTV3_CODES, POSTCODES, Places
 from pipelines.settings import Settings
 
 Schema = Mapping[str, type[pl.DataType]]
+PLACES = ("practices", "lsoas", "list_sizes")
+"""The reference tables that the reference files make."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ class Store:
 
     def read_places(self) -> Places:
         """Practices, areas and postcodes as held."""
-        held = {name: self.read(self.settings.history / f"{name}.parquet", _schema(name)) for name in REFERENCE}
+        held = {name: self.read(self.settings.history / f"{name}.parquet", _schema(name)) for name in PLACES}
         postcodes = self.read(self.state_path("postcodes"), POSTCODES)
         return Places(**held, postcodes=postcodes, ctv3_codes=self.read(self.state_path("ctv3_codes"), CTV3_CODES))
 
     def write_places(self, places: Places) -> None:
         """Writes practices, areas and postcodes aside."""
-        for name in REFERENCE:
+        for name in PLACES:
             self.write(getattr(places, name), self.settings.history / f"{name}.parquet")
         self.write(places.postcodes, self.state_path("postcodes"))
         if places.ctv3_codes.height:

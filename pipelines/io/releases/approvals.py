@@ -51,7 +51,7 @@ def check_approval(settings: Settings, *, icb: str, as_of: dt.date) -> str:
     Raises:
         ReleaseRefusedError: there is no approval, it does not hold on the date, or an output lacks two approvers.
     """
-    if _are_made_up(settings, icb):
+    if are_made_up(settings, icb):
         return "none: made-up people"
     approval = read_approvals(settings).get(icb)
     path = approvals_path(settings)
@@ -95,7 +95,7 @@ def _unapproved(approval: IcbApproval) -> list[str]:
     return missing
 
 
-def _are_made_up(settings: Settings, icb: str) -> bool:
+def are_made_up(settings: Settings, icb: str) -> bool:
     """True if there are people, and every NHS number of the ICB is in the range that is never given to anyone.
 
     Raises:

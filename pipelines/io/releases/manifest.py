@@ -41,8 +41,8 @@ class ReleaseFacts:
     """ICB code to the day of the latest record entered before the as-of date."""
     smallest_group: dict[str, int | None]
     """ICB code to the fewest people who share what is shown of their quasi-identifiers."""
-    left_out: dict[str, int]
-    """Rule to how many people it kept out of the files, hidden below 8 and rounded to 5."""
+    left_out: dict[str, int | None]
+    """Rule to how many people it kept out of the files, hidden (null) below 8 and rounded to 5."""
     practices_with_a_warning: dict[str, dict[str, str | None]]
     """Practice code to its verdict, the measures past a limit and the day up to which its data are known."""
 

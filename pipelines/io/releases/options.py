@@ -17,8 +17,8 @@ class ReleaseOptions(BaseModel):
 
     national_opt_out: Literal["required", "none"] = "required"
     """Whether ICB files need the national opt-out service's answer; "none" is for made-up people only."""
-    answer_days: int = Field(default=7, ge=0)
-    """How old the answer may be on the as-of date."""
+    answer_days: int = Field(default=7, ge=0, le=7)
+    """How old the answer may be on the day of disclosure; never more than seven days."""
     least_allowed_share: float = Field(default=0.8, ge=0, le=1)
     """Share of the people that the answer must allow; fewer means a short answer, never so many opt-outs."""
     pseudonym_scheme: str = "1"

@@ -10,17 +10,18 @@ from pandera.errors import SchemaError
 
 from data_contracts.actions import load_actions
 from data_contracts.tables.release import RELEASED
+from data_contracts.tables.weekly import RELEASE_RULES
 from pipelines.io.durable import hold_lock, sync
 from pipelines.io.identity import load_key, people_path
-from pipelines.io.releases.approvals import check_approval
+from pipelines.io.releases.approvals import are_made_up, check_approval
 from pipelines.io.releases.files import cohort_files, cohorts_of, write_parquet
 from pipelines.io.releases.gate import (
     Allowed,
+    check_not_from_later,
     decide_allowed,
+    eligibility_now,
     icb_codes,
-    read_dissent,
     read_national_answer,
-    registered_now,
 )
 from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_dictionary, describe_file, write_manifest
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, code_version
@@ -28,6 +29,7 @@ from pipelines.io.releases.quality import QualityWeek, write_quality
 from pipelines.io.releases.summary import IcbWeek, write_summary
 from pipelines.io.releases.workbook import PracticeList, printable_rows, write_csv, write_workbook
 from pipelines.io.target_lists import read_slots
+from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
 from pipelines.steps.aggregates import CohortTables, count_cohorts
 from pipelines.steps.disclosure import (
@@ -56,10 +58,14 @@ WAITING = "A later delivery of these records waits for a check, so this list res
 COUNTED = ["people", "target_lists", "complex_care", "programme_states", "non_responders", "lifestyle_risk"]
 
 
-def write_release(settings: Settings, as_of: dt.date, *, options: ReleaseOptions | None = None) -> Path:
+def write_release(
+    settings: Settings, as_of: dt.date, *, options: ReleaseOptions | None = None, disclosed_on: dt.date | None = None
+) -> Path:
     """The folder of the release of one week: releases/DATE, whole and visible, with releases/latest moved to it.
 
     The same inputs give the same bytes. Readers see the old release or the new one, never a mixture.
+    ``disclosed_on`` is the day it leaves, by which the national opt-out answer must be fresh; default: the as-of
+    date, which is also the day for made-up people.
 
     Raises:
         ReleaseRefusedError: tables or the opt-out answer are missing or stale; nothing changes then.
@@ -70,7 +76,9 @@ def write_release(settings: Settings, as_of: dt.date, *, options: ReleaseOptions
         aside = settings.releases / f".writing-{as_of.isoformat()}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        manifest = _Writer(settings, as_of, options, aside).write()
+        writer = _Writer(settings, as_of, options, aside, disclosed_on=disclosed_on or as_of)
+        manifest = writer.write()
+        writer.write_ledger()
         sync_tree(aside)
         name = describe_file(aside, manifest, rows=None).sha256[:12]
         return make_visible(settings.releases, aside, as_of=as_of, name=name)
@@ -95,8 +103,12 @@ class _Icb:
 class _Writer:
     """Writes every file of one release into a folder and keeps their entries for the manifest."""
 
-    def __init__(self, settings: Settings, as_of: dt.date, options: ReleaseOptions, root: Path) -> None:
+    def __init__(
+        self, settings: Settings, as_of: dt.date, options: ReleaseOptions, root: Path, *, disclosed_on: dt.date
+    ) -> None:
         self.settings, self.as_of, self.options, self.root = settings, as_of, options, root
+        self.disclosed_on = disclosed_on
+        self.week = Warehouse(settings)
         self.rules = load_actions()
         self.slots = read_slots(settings, as_of=as_of)
         self.files: list[FileEntry] = []
@@ -105,24 +117,46 @@ class _Writer:
         self.models: set[str] = set()
         self.approvals: dict[str, str] = {}
         self.standing: dict[str, dict[str, str | None]] = {}
-        self.left_out = {
-            "practice_stopped_for_data_quality": 0,
-            "type_1_opt_out": 0,
-            "national_opt_out": 0,
-            "not_registered_at_the_practice_now": 0,
-        }
+        self.left_out: dict[str, pl.DataFrame] = {}
 
     def write(self) -> Path:
         """Writes all files, the manifest last, and returns the manifest's path."""
-        answer = read_national_answer(self.settings, as_of=self.as_of, options=self.options)
         key = load_key(self.settings)
         codes = self._icb_codes()
-        dissent = read_dissent(self.settings)
-        for code in codes:
-            icb = self._read(code, answer, dissent)
-            self._write_icb(icb, key=key)
-            self._write_practices(icb)
+        answer = self._national_answer(codes)
+        with eligibility_now(self.settings) as now:
+            for code in codes:
+                icb = self._read(code, answer, now)
+                self._write_icb(icb, key=key)
+                self._write_practices(icb)
+        self._check_sensitive_sets(codes)
         return write_manifest(self.root, self.files, self._facts())
+
+    def write_ledger(self) -> None:
+        """Writes the exact opt-out ledger beside the week's tables, for the analysts; it does not leave."""
+        for code, ledger in self.left_out.items():
+            self.week.write("opt_out_ledger", self.as_of, code, ledger)
+
+    def _check_sensitive_sets(self, codes: list[str]) -> None:
+        """Real people's sensitive codes must be known whole, set by set, or left in by a signed decision."""
+        missing = self.week.sensitive.missing_on(self.as_of)
+        if missing and not all(are_made_up(self.settings, code) for code in codes):
+            raise ReleaseRefusedError(
+                f"sensitive codes are known only in part: no reference set of {', '.join(missing)} in "
+                f"{self.week.sensitive.folder}, and no decision that holds in {self.week.sensitive.decisions}; "
+                "see docs/opt-outs.md"
+            )
+
+    def _national_answer(self, codes: list[str]) -> pl.DataFrame | None:
+        """The national answer, fresh on the day of disclosure; only made-up people may do without."""
+        is_made_up = all(are_made_up(self.settings, code) for code in codes)
+        if self.options.national_opt_out == "none" and not is_made_up:
+            raise ReleaseRefusedError('national_opt_out: "none" is for made-up people only; expected "required"')
+        if is_made_up:
+            return read_national_answer(self.settings, day=self.as_of, options=self.options)
+        answer = read_national_answer(self.settings, day=self.disclosed_on, options=self.options)
+        check_not_from_later(self.settings, day=self.disclosed_on)
+        return answer
 
     def _icb_codes(self) -> list[str]:
         """The ICBs of which people are held; what a week holds of others is left from before they were moved."""
@@ -140,20 +174,17 @@ class _Writer:
             raise ReleaseRefusedError(f"{name} of {code} is missing: expected {path}; run the week again")
         return pl.read_parquet(path)
 
-    def _read(self, code: str, answer: pl.DataFrame | None, dissent: pl.DataFrame) -> _Icb:
+    def _read(self, code: str, answer: pl.DataFrame | None, now: Warehouse) -> _Icb:
         self.approvals[code] = check_approval(self.settings, icb=code, as_of=self.as_of)
         tables = {name: self._table(name, code) for name in TABLES}
         scorecard = self._table("data_quality", code)
         standing = stand(scorecard.lazy())
-        here = registered_now(self.settings, tables["people"])
-        people = here.join(stopped(standing), on="practice_code", how="anti")
-        allowed = decide_allowed(people, answer, dissent=dissent, icb=code, options=self.options)
+        allowed = decide_allowed(
+            self.week, now, answer, as_of=self.as_of, icb=code, stopped=stopped(standing), options=self.options
+        )
         practices = pl.read_parquet(self.settings.history / "practices.parquet").filter(pl.col("icb_code") == code)
         self.models |= set(tables["risk_scores"]["model_version"].drop_nulls().unique())
-        self.left_out["not_registered_at_the_practice_now"] += tables["people"].height - here.height
-        self.left_out["practice_stopped_for_data_quality"] += here.height - people.height
-        self.left_out["type_1_opt_out"] += people.height - allowed.practice_lists.height
-        self.left_out["national_opt_out"] += allowed.practice_lists.height - allowed.icb_files.height
+        self.left_out[code] = allowed.ledger
         self._note_standing(standing)
         entered = read_entered(self.settings, code, as_of=self.as_of)
         return _Icb(code, tables, allowed, practices, entered, scorecard, standing)
@@ -206,6 +237,9 @@ class _Writer:
         counts = count_cohorts(tables, rules=self.rules)
         (folder / "tables.csv").write_bytes(counts.write_csv().encode("utf-8"))
         self._add(folder / "tables.csv", rows=counts.height)
+        left_out = count_left_out(icb.allowed.ledger)
+        (folder / "opt_outs.csv").write_bytes(left_out.write_csv().encode("utf-8"))
+        self._add(folder / "opt_outs.csv", rows=left_out.height)
         places = self._places(icb)
         week = IcbWeek(
             icb_name=names[0] if len(names) else icb.code,
@@ -232,7 +266,6 @@ class _Writer:
         allowed = icb.tables["target_lists"].join(icb.allowed.practice_lists, on="person_id", how="semi")
         numbers = _nhs_numbers(self.settings, icb.code)
         listed = allowed.join(numbers, on=["person_id", "practice_code"], how="inner", validate="1:1")
-        self.left_out["not_registered_at_the_practice_now"] += allowed.height - listed.height
         places = self._places(icb)
         for (practice,), rows in listed.sort("practice_code", "rank").group_by("practice_code", maintain_order=True):
             self._write_practice(self._practice_list(icb, str(practice), rows, places))
@@ -271,8 +304,6 @@ class _Writer:
         self.files.append(describe_file(self.root, path, rows=rows))
 
     def _facts(self) -> ReleaseFacts:
-        hidden = pl.DataFrame({"rule": list(self.left_out), "people": list(self.left_out.values())})
-        rounded = hidden.with_columns(round_count(pl.col("people"))).rows()
         return ReleaseFacts(
             as_of_date=self.as_of.isoformat(),
             code_version=code_version(),
@@ -282,9 +313,18 @@ class _Writer:
             approvals=self.approvals,
             data_until=self.until,
             smallest_group=self.groups,
-            left_out=dict(rounded),
+            left_out=dict(count_left_out(pl.concat(self.left_out.values())).rows()),
             practices_with_a_warning=self.standing,
         )
+
+
+def count_left_out(ledger: pl.DataFrame) -> pl.DataFrame:
+    """One row per rule: how many people it left out, hidden at 7 or fewer, else rounded to 5. It may leave."""
+    rules = pl.DataFrame({"rule": RELEASE_RULES})
+    counted = ledger.group_by("rule").agg(pl.col("people").sum())
+    return rules.join(counted, on="rule", how="left", maintain_order="left").select(
+        "rule", round_count(pl.col("people").fill_null(0))
+    )
 
 
 def _check_contract(name: str, frame: pl.DataFrame) -> None:

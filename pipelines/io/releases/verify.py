@@ -21,6 +21,7 @@ ALWAYS_THERE = {
     "lifestyle_risk.parquet",
     "wide.parquet",
     "tables.csv",
+    "opt_outs.csv",
     "data_dictionary.csv",
     "summary.html",
     "quality.csv",
@@ -111,6 +112,8 @@ def _icb(folder: Path) -> Iterator[str]:
                 yield from (f"{name}.parquet {problem}" for problem in _cohort(table))
     if (folder / "tables.csv").is_file():
         yield from _counts(_csv_rows(folder / "tables.csv"))
+    if (folder / "opt_outs.csv").is_file():
+        yield from _left_out(_csv_rows(folder / "opt_outs.csv"))
     for page in ("summary.html", "quality.html"):
         if (folder / page).is_file():
             yield from _page(page, (folder / page).read_text("utf-8"))
@@ -179,6 +182,13 @@ def _counts(rows: list[list[str]]) -> Iterator[str]:
     wrong = sum(int(counts[grouping, "total", cohort] or 0) != parts for (grouping, cohort), parts in sums.items())
     if wrong:
         yield f"tables.csv holds {wrong} totals that are not the sum of the parts shown"
+
+
+def _left_out(rows: list[list[str]]) -> Iterator[str]:
+    """Problems of the opt-out ledger: a count below 10 or not rounded."""
+    exact = sum(int(people) % 5 != 0 or int(people) < 10 for _, people in rows[1:] if people)
+    if exact:
+        yield f"opt_outs.csv shows {exact} counts that are not rounded to 5 or are below 10"
 
 
 def _page(name: str, page: str) -> Iterator[str]:
