@@ -141,10 +141,14 @@ def _replaced(sources: pl.DataFrame, arrived: set[str]) -> list[str]:
     return [*by_name, *in_full]
 
 
+@cache
+def _codes_in_order() -> pl.DataFrame:
+    return pl.concat([_read(entry) for entry in load_provenance()])
+
+
 def codes_of(codelist: str) -> list[int]:
     """The concept ids of one codelist, in the file's order: the first is the one most used."""
-    ordered = pl.concat([_read(entry) for entry in load_provenance()])
-    found = ordered.filter(pl.col("codelist") == codelist)["concept_id"].to_list()
+    found = _codes_in_order().filter(pl.col("codelist") == codelist)["concept_id"].to_list()
     if not found:
         raise ValueError(f"no codelist named {codelist!r} in {CODELISTS}")
     return found

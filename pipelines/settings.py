@@ -25,6 +25,13 @@ class Settings(BaseSettings):
     threads: int = 2
     """Threads that DuckDB may use."""
 
+    extract_gib: int = 8
+    """Memory in GiB that loading one delivery may take; one that needs more is refused."""
+    extract_seconds: int = 7200
+    """Seconds that loading one delivery may take; one that needs more is refused."""
+    extract_file_gib: int = 200
+    """Largest file in GiB that loading one delivery may write while it works."""
+
     @property
     def landing(self) -> Path:
         """Extract files as delivered: read, never changed."""

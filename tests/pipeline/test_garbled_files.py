@@ -5,14 +5,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 
 from pipelines.io.landing.ingest import IngestReport, ingest
 from pipelines.io.ledger import OUTCOMES, prove, read_ledger
 from pipelines.settings import Settings
 from tests.lib import emis
+from tests.lib.fuzz import fuzz
 
 TABLE = "CareRecord_Observation"
 Garble = Callable[[bytes], bytes]
@@ -117,33 +115,8 @@ def test_a_hospital_file_cut_in_mid_line_holds_its_last_record(settings: Setting
     assert report.quarantine["rule"].to_list() == ["truncated"]
 
 
-JUNK = st.sampled_from(
-    [b'"', b",", b"\r", b"\n", b"\r\n", b"\0", b"\xff", b"\xc3", b"{", b'""', b'","', b"\x1b", b"\xe2\x80\xa8", b""]
-)
-
-
-@st.composite
-def garblings(draw: st.DrawFn) -> Garble:
-    """A few places where bytes are taken out and junk put in."""
-    places = draw(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 40), JUNK), min_size=1, max_size=4))
-
-    def garble(data: bytes) -> bytes:
-        for place, length, junk in places:
-            start = place % len(data)
-            data = data[:start] + junk + data[start + length :]
-        return data
-
-    return garble
-
-
-@examples(
-    max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(garble=garblings())
-def test_the_ledger_balances_whatever_the_bytes(tmp_path_factory: pytest.TempPathFactory, garble: Garble) -> None:
-    settings = emis.workspace(tmp_path_factory.mktemp("garbled") / "workspace")
-    report = load(settings, garble)
-    prove(read_ledger(settings.home))
-    if not report.refused:
-        held = pl.read_parquet(settings.identity / "quarantine" / "emis" / f"{emis.PRACTICE}.parquet")
-        assert held.filter(pl.col("table") == TABLE).height == outcome(report).get("quarantined", 0)
+def test_the_ledger_balances_whatever_the_bytes(tmp_path: Path) -> None:
+    """Files, archives and names garbled by seed; see tests/lib/fuzz.py for what must hold of each workspace."""
+    files, wrong = fuzz(tmp_path, files=2_000, seed=1)
+    assert files >= 2_000
+    assert wrong == []

@@ -646,6 +646,6 @@ def test_an_extract_that_stops_the_reader_stops_that_practice_only(
     feeds = tuple(replace(feed, load=stopping) if feed is FEED else feed for feed in ingestion.FEEDS)
     monkeypatch.setattr(ingestion, "FEEDS", feeds)
     report = ingest(settings)
-    assert "one that stopped the reader (ComputeError)" in refusal(report)
+    assert "one that stopped the reader (ComputeError at " in refusal(report)
     assert "patient" not in refusal(report)
     assert set(table(settings, "registrations")["practice_code"]) == {emis.OTHER_PRACTICE}

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,10 +78,10 @@ FILES = {
 }
 
 
-def _workspace(home: Path) -> Settings:
+def _workspace(home: Path, *, practices: Sequence[str] = PRACTICES) -> Settings:
     settings = Settings(home=home)
     make_key(settings.key_file)
-    list_practices(settings, dict.fromkeys(PRACTICES, ICB))
+    list_practices(settings, dict.fromkeys(practices, ICB))
     return settings
 
 
@@ -277,18 +278,27 @@ def test_garbled_parquet_is_read_whole_or_refused(tmp_path: Path, flips: list[tu
     assert rows.height == 2
 
 
-def test_practice_whose_made_up_numbers_meet_anothers_is_refused(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    numbers = ["9990000018", "9990000026"]
-    monkeypatch.setattr(synthea_rows, "made_up_numbers", lambda practice, *, held, needed: numbers[:needed])
-    _land(settings, "Y90001", patients=PATIENTS)
-    _land(settings, "Y90002", patients=PATIENTS)
+def meeting_practices() -> tuple[str, str]:
+    """Two practices whose people get the same made-up NHS numbers."""
+    first_with: dict[str, str] = {}
+    for code in (f"Y{number:05d}" for number in range(10_000)):
+        (number,) = synthea_rows.made_up_numbers(code, held=pl.Series([], dtype=pl.String), needed=1)
+        if number in first_with:
+            return first_with[number], code
+        first_with[number] = code
+    raise AssertionError("no two of these practices meet")
+
+
+def test_practice_whose_made_up_numbers_meet_anothers_is_refused(tmp_path: Path) -> None:
+    first, second = meeting_practices()
+    settings = _workspace(tmp_path / "meeting", practices=(first, second))
+    _land(settings, first, patients=PATIENTS)
+    _land(settings, second, patients=PATIENTS)
     (refusal,) = ingest(settings).refused
     assert "2 that people of other practices have" in refusal.reason
     again = PATIENTS.lstrip().replace("Bé", "Bo")
-    _land(settings, "Y90002", patients=again)
-    assert [refusal.source for refusal in ingest(settings).refused] == ["Y90002"]
+    _land(settings, second, patients=again)
+    assert [refusal.source for refusal in ingest(settings).refused] == [second]
 
 
 def test_practice_that_is_not_listed_is_refused(settings: Settings) -> None:

@@ -6,3 +6,11 @@ class LandingError(Exception):
 
     def __init__(self, *, expected: str, found: str, where: str) -> None:
         super().__init__(f"expected {expected}; found {found}; look at {where}")
+        self.parts = (expected, found, where)
+
+    def __reduce__(self) -> tuple[object, tuple[str, str, str]]:
+        return _again, self.parts
+
+
+def _again(expected: str, found: str, where: str) -> LandingError:
+    return LandingError(expected=expected, found=found, where=where)

@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pipelines.io.landing.archives import Member, hash_member, list_members
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import Archive, FeedContract, is_ods_code
 
+Look = Callable[[Path, Archive], list[tuple[Member, str]]]
 ANSWERS = "feedback"
 """The folder of practices' answers: workbooks that the weekly run reads itself."""
 
@@ -62,8 +63,12 @@ class _Place:
         return UnknownFile(self.shown, f"the name does not meet the {self.contract.feed} contract")
 
 
-def find_files(landing: Path, contracts: Sequence[FeedContract]) -> tuple[list[LandedFile], list[UnknownFile]]:
+def find_files(
+    landing: Path, contracts: Sequence[FeedContract], look: Look
+) -> tuple[list[LandedFile], list[UnknownFile]]:
     """Every file under landing in a fixed order, split into those that a contract knows and the others.
+
+    ``look`` is what opens archives.
 
     Raises:
         LandingError: there is no landing folder, or nothing in it.
@@ -73,7 +78,7 @@ def find_files(landing: Path, contracts: Sequence[FeedContract]) -> tuple[list[L
     known: list[LandedFile] = []
     unknown: list[UnknownFile] = []
     for path in _walk(landing):
-        for found in _identify(path, landing, contracts):
+        for found in _identify(path, landing, contracts, look):
             if isinstance(found, LandedFile):
                 known.append(found)
             else:
@@ -93,7 +98,9 @@ def _walk(folder: Path) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith(".") and answers not in path.parents)
 
 
-def _identify(path: Path, landing: Path, contracts: Sequence[FeedContract]) -> list[LandedFile | UnknownFile]:
+def _identify(
+    path: Path, landing: Path, contracts: Sequence[FeedContract], look: Look
+) -> list[LandedFile | UnknownFile]:
     shown = path.relative_to(landing).as_posix().encode("unicode_escape", errors="backslashreplace").decode()[:200]
     mode = path.lstat().st_mode
     if not stat.S_ISREG(mode) or path.lstat().st_nlink > 1:
@@ -110,7 +117,7 @@ def _identify(path: Path, landing: Path, contracts: Sequence[FeedContract]) -> l
         return [_Place(contract, path, shown, source="").unknown()]
     archive = contract.archive
     if archive is not None and (named := re.fullmatch(archive.file_name, parts[-1], flags=re.ASCII)):
-        return _open_archive(place, archive, moment=named.groupdict().get("moment") or place.moment)
+        return _open_archive(place, archive, look, moment=named.groupdict().get("moment") or place.moment)
     if archive is not None and re.fullmatch(archive.part_name or "", parts[-1], flags=re.ASCII):
         has_last = path.with_suffix(".zip").is_file()
         return [] if has_last else [UnknownFile(shown, "a part of an archive whose last part (.zip) is missing")]
@@ -164,30 +171,31 @@ def _named(place: _Place, name: str) -> LandedFile | None:
     )
 
 
-def _open_archive(place: _Place, archive: Archive, *, moment: str) -> list[LandedFile | UnknownFile]:
+def look_inside(path: Path, archive: Archive) -> list[tuple[Member, str]]:
+    """The members of an archive, each with its SHA-256.
+
+    Raises:
+        LandingError: something in it is broken or unsafe; nothing of it may be used.
+    """
+    if path.suffix == databases.SUFFIX:
+        return [(member, databases.hash_table(path, member)) for member in databases.list_tables(path, archive)]
+    return [(member, hash_member(path, member)) for member in list_members(path, archive, ignored=archive.ignored)]
+
+
+def _open_archive(place: _Place, archive: Archive, look: Look, *, moment: str) -> list[LandedFile | UnknownFile]:
     """The members of an archive; all of it is unknown if anything in it is unsafe."""
     if not _is_moment(moment):
         return [place.unknown()]
     try:
-        is_database = place.path.suffix == databases.SUFFIX
-        members = (
-            databases.list_tables(place.path, archive)
-            if is_database
-            else list_members(place.path, archive, ignored=archive.ignored)
-        )
-        return [_member(replace(place, moment=moment), member) for member in members]
+        return [_member(replace(place, moment=moment), *member) for member in look(place.path, archive)]
     except LandingError as error:
         return [UnknownFile(place.shown, str(error))]
 
 
-def _member(place: _Place, member: Member) -> LandedFile | UnknownFile:
+def _member(place: _Place, member: Member, digest: str) -> LandedFile | UnknownFile:
     inside = replace(place, shown=f"{place.shown}/{member.name}"[:200])
     found = _named(inside, member.base_name)
-    if found is None:
-        return inside.unknown()
-    is_database = place.path.suffix == databases.SUFFIX
-    digest = (databases.hash_table if is_database else hash_member)(place.path, member)
-    return replace(found, sha256=digest, size=member.size, member=member.name)
+    return inside.unknown() if found is None else replace(found, sha256=digest, size=member.size, member=member.name)
 
 
 def _digest(path: Path) -> str | None:

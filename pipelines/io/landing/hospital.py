@@ -1,6 +1,7 @@
 """Hospital activity as it lands: HES, ECDS and Unified SUS. Each record is held as told; one row a stay follows."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import pandera.polars as pa
 import polars as pl
@@ -82,16 +83,17 @@ class HospitalFeed:
             landing.tell(f"{self.name} {moment}")
             shared = {**known.frames, "held": records.index()}
             delivery = Delivery(self.name, source, moment, tuple(files), pending=pending, shared=shared)
-            bench = landing.bench(self.name, moment or "retried", with_roster=True)
+            work = store.work(self.name, moment or "retried")
+            load = partial(load_delivery, load=load_hospital)
             try:
-                loaded = load_delivery(load_hospital, delivery, bench)
+                loaded = landing.run(load, delivery, work=work, has_roster=True)
             except LandingError as error:
                 landing.register.refuse(files, source=f"{self.name} {moment}", reason=str(error))
                 break
             landing.register.account(loaded.files, loaded.outcomes, practice_code=None)
             told = Known(loaded.shared)
             for kind in KINDS:
-                landing.changes += records.apply(kind, bench.work, told, landing.roster)
+                landing.changes += records.apply(kind, work, told, landing.roster)
             known = Known({name: told[name] for name in KEPT})
             pending = loaded.pending
         for name in KEPT:

@@ -1,23 +1,29 @@
 """Ingests what has landed: every file into the ledger, every record into history or quarantine, all of it or none."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from pipelines.io import identity
 from pipelines.io.history import Switch, open_switch
-from pipelines.io.landing.feeds import load_feed
-from pipelines.io.landing.files import LandedFile, find_files
+from pipelines.io.landing.archives import Member
+from pipelines.io.landing.confinement import Limits, code_folders
+from pipelines.io.landing.feeds import Archive, load_feed
+from pipelines.io.landing.files import LandedFile, find_files, look_inside
 from pipelines.io.landing.holding import read_accepted
-from pipelines.io.landing.protocol import STAGES, Landing
+from pipelines.io.landing.places import Places
+from pipelines.io.landing.protocol import STAGES, Bench, Landing
 from pipelines.io.landing.quarantine import count_quarantine
 from pipelines.io.landing.register import Refusal, Register
 from pipelines.io.landing.registry import FEEDS
 from pipelines.io.landing.roster import follow_people
 from pipelines.io.landing.states import write_states
 from pipelines.io.landing.store import Store
+from pipelines.io.landing.workshop import Room, Workshop
 from pipelines.io.ledger import OUTCOMES, ledger_path, read_ledger
 from pipelines.settings import Settings
 
@@ -53,14 +59,14 @@ def ingest(settings: Settings, on_progress: Progress | None = None) -> IngestRep
     """
     key = identity.load_key(settings)
     with open_switch(settings) as switch:
-        known, unknown = find_files(settings.landing, [load_feed(feed.name) for feed in FEEDS])
         register = Register(read_ledger(settings.home))
-        for file in unknown:
-            register.refuse_unknown(file)
-        with duckdb.connect(config=_engine(settings, switch)) as con:
+        with (
+            duckdb.connect(config=_engine(settings, switch)) as con,
+            closing(Workshop(_room(settings, switch, key))) as workshop,
+        ):
             con.execute("set enable_progress_bar = false")
             store = Store(settings=settings, switch=switch, con=con, key=key)
-            changed = _load(store, register, known, on_progress)
+            changed = _load(store, register, workshop, on_progress)
             ledger = register.result()
             write_states(store, ledger, register.files(), read_accepted(settings))
         store.write(ledger, ledger_path(settings.home))
@@ -82,14 +88,42 @@ def _engine(settings: Settings, switch: Switch) -> dict[str, str | bool | int | 
     }
 
 
-def _load(
-    store: Store, register: Register, known: list[LandedFile], on_progress: Progress | None
-) -> dict[str, list[str]]:
+def _room(settings: Settings, switch: Switch, key: bytes) -> Room:
+    """What a child that opens landed files may do."""
+    work = switch.folder / "work"
+    spill = work / "spill"
+    spill.mkdir(parents=True)
+    folders = [str(settings.landing.resolve()), str(work.resolve())]
+    engine = _engine(settings, switch) | {
+        "enable_progress_bar": False,
+        "temp_directory": str(spill.resolve()),
+        "allowed_directories": folders,
+        "enable_external_access": False,
+        "lock_configuration": True,
+    }
+    limits = Limits(
+        memory_bytes=settings.extract_gib << 30,
+        seconds=settings.extract_seconds,
+        file_bytes=settings.extract_file_gib << 30,
+    )
+    readable = frozenset({settings.landing.resolve(), *code_folders()})
+    return Room(readable=readable, work=work, engine=engine, limits=limits, key=key)
+
+
+def _load(store: Store, register: Register, workshop: Workshop, on_progress: Progress | None) -> dict[str, list[str]]:
     """Takes feed by feed, stage by stage; returns which ICBs changed, by history table."""
+    places = store.read_places()
+    known = _find(store, register, workshop, places)
     new = register.unseen(known)
     teller = _Teller(on_progress, steps=len({(file.feed, file.source, file.moment) for file in new}) + len(STAGES))
     landing = Landing(
-        store=store, register=register, known=known, new=new, places=store.read_places(), tell=teller.tell
+        store=store,
+        register=register,
+        workshop=workshop,
+        known=known,
+        new=new,
+        places=places,
+        tell=teller.tell,
     )
     for stage in STAGES:
         if stage == "people" and landing.has_new_people:
@@ -100,6 +134,23 @@ def _load(
         teller.tell(f"history, {stage}")
         landing.merge()
     return landing.changed
+
+
+def _find(store: Store, register: Register, workshop: Workshop, places: Places) -> list[LandedFile]:
+    """The landed files that a contract knows; archives are looked into by the child, the others are refused."""
+
+    def look(path: Path, archive: Archive) -> list[tuple[Member, str]]:
+        work, facts = store.settings.landing, {"places": places}
+        return workshop.run(_look, (path, archive), work=work, facts=facts, where=path.name)
+
+    known, unknown = find_files(store.settings.landing, [load_feed(feed.name) for feed in FEEDS], look)
+    for file in unknown:
+        register.refuse_unknown(file)
+    return known
+
+
+def _look(archive: tuple[Path, Archive], bench: Bench) -> list[tuple[Member, str]]:
+    return look_inside(*archive)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pipelines.io.landing.protocol import Bench, Delivery, Load, Loaded
 from pipelines.io.landing.reading import count_unused
 
 
-def load_delivery(load: Load, delivery: Delivery, bench: Bench) -> Loaded:
+def load_delivery(delivery: Delivery, bench: Bench, *, load: Load) -> Loaded:
     """What a delivery led to, every file of it counted.
 
     Raises:

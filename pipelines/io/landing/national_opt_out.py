@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -35,7 +36,8 @@ class OptOutFeed:
             landing.tell(f"reply of {file.moment}")
             after = store.read(path, OPT_OUT_REPLY)["answered_date"].max()
             try:
-                reply = load_reply(file, landing.bench(self.name, file.sha256), after=after)
+                work = store.work(self.name, file.sha256)
+                reply = landing.run(partial(load_reply, after=after), file, work=work)
             except LandingError as error:
                 landing.register.refuse([file], source="national opt-out", reason=str(error))
                 continue

@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-import duckdb
 import polars as pl
 
 from pipelines.io.history import CHILDREN, GONE_KEYS, Change, history_path
@@ -100,11 +100,6 @@ class _Practices:
                 return False
             except LandingError as error:
                 problem = str(error)
-            except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
-                # The library's own words may quote a value, so only the kind of error is told.
-                found = f"one that stopped the reader ({type(error).__name__})"
-                where = f"landing/{self.feed.name}/{source}"
-                problem = str(LandingError(expected="an extract that can be read", found=found, where=where))
         if problem is not None:
             self.register.refuse(files, source=source, reason=problem)
         return problem is None
@@ -180,7 +175,6 @@ class _Practices:
         )
 
     def _load(self, source: str, moment: str, files: list[LandedFile]) -> None:
-        bench = self.landing.bench(self.feed.name, f"{source}_{self.loads}")
         delivery = Delivery(
             feed=self.feed.name,
             source=source,
@@ -191,7 +185,8 @@ class _Practices:
             shared=self.shared,
         )
         self.loads += 1
-        loaded = load_delivery(self.feed.load, delivery, bench)
+        load = partial(load_delivery, load=self.feed.load)
+        loaded = self.landing.run(load, delivery, work=self.store.work(self.feed.name, f"{source}_{self.loads}"))
         self._check_feed(loaded, delivery)
         self.feed.check(self.landing, loaded)
         self.gate.check(delivery, loaded)

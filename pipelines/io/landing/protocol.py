@@ -2,11 +2,11 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import duckdb
 import polars as pl
@@ -22,6 +22,11 @@ from pipelines.io.landing.roster import ROSTER, current_practices
 from pipelines.io.landing.staging import OUTCOME
 from pipelines.io.landing.store import Store
 
+if TYPE_CHECKING:
+    from pipelines.io.landing.workshop import Workshop
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 Stage = Literal["places", "practices", "people", "replies"]
 STAGES: tuple[Stage, ...] = ("places", "practices", "people", "replies")
 """The order of feeds: who the practices are, their extracts, records that follow people, replies of services.
@@ -145,6 +150,7 @@ class Landing:
 
     store: Store
     register: Register
+    workshop: "Workshop"
     known: list[LandedFile]
     new: list[LandedFile]
     places: Places
@@ -159,10 +165,18 @@ class Landing:
         own = sorted((file for file in self.new if file.feed == feed), key=_place)
         return [(*place, list(files)) for place, files in groupby(own, key=_place)]
 
-    def bench(self, *work: str, with_roster: bool = False) -> Bench:
-        """Tools for one delivery, with a work folder of its own."""
-        bench = Bench(con=self.store.con, key=self.store.key, work=self.store.work(*work), places=self.places)
-        return replace(bench, roster=self.roster) if with_roster else bench
+    def run(
+        self, task: Callable[[Argument, Bench], Result], argument: Argument, *, work: Path, has_roster: bool = False
+    ) -> Result:
+        """What a task that opens landed files makes of its argument, in a child process that may write to ``work``.
+
+        Raises:
+            LandingError: the task raised one, or the child did not live to answer.
+        """
+        facts = {"places": self.places} | ({"roster": self.roster} if has_roster else {})
+        return self.workshop.run(
+            task, argument, work=work, facts=facts, where="/".join(("landing", *work.parts[-2:]))
+        )
 
     def people_elsewhere(self, practice: Practice) -> pl.DataFrame:
         """The roster of all practices but one, as this ingest has left it so far."""

@@ -49,7 +49,7 @@ class ReferenceFeed:
         landing.tell("reference files")
         known = [file for file in landing.known if file.feed == self.name]
         try:
-            loaded = load_places(known, landing.bench(self.name))
+            loaded = landing.run(load_places, known, work=landing.store.work(self.name, "places"))
         except LandingError as error:
             landing.register.refuse(new, source=self.name, reason=str(error))
             return

@@ -1,0 +1,13 @@
+"""The smallest sound files of feeds that come from others' tools: Synthea and OMOP."""
+
+from tests.pipeline import test_omop_ingest, test_synthea_ingest
+
+
+def synthea_tables() -> dict[str, bytes]:
+    """Synthea's tables by file name."""
+    return {f"{name}.csv": text.lstrip().encode() for name, text in test_synthea_ingest.FILES.items()}
+
+
+def omop_tables() -> dict[str, bytes]:
+    """OMOP tables by file name."""
+    return {f"{name.upper()}.csv": text.lstrip().encode() for name, text in test_omop_ingest.TABLES.items()}
