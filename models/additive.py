@@ -38,7 +38,7 @@ class PointsTable(Frozen):
     points: Annotated[tuple[float, ...], MinLen(1)]
     unknown_points: float
     shares: tuple[float, ...]
-    """Share of the people in training in each bin, the unknown last: what drift is measured from."""
+    """Share of the study's people in each bin, the unknown last: what drift is measured from."""
 
     @property
     def binning(self) -> Binning:

@@ -96,7 +96,7 @@ def train(
     check_outcome(design, known)
     sample = make_sample(inputs, known, inputs_with(design, cambridge), max_bins=design.max_bins)
     comparisons, chosen = select(design, sample, folds(design, known["practice_code"]))
-    model = finish(design, chosen, sample)
+    model = remember_inputs(finish(design, chosen, sample), inputs, labelled["person_id"])
     unseen = with_subgroups(design, inputs, labelled.filter(is_held_out))
     evaluation = evaluate(design, model.score(inputs, unseen["person_id"]), unseen)
     return model, evaluation.with_rows(_comparison_rows(comparisons, chosen.estimator))
@@ -105,6 +105,18 @@ def train(
 def leave_out_worked(people: pl.DataFrame) -> pl.DataFrame:
     """The people whom no practice contacted because of a list during follow-up, as far as that is known."""
     return people.filter(~pl.col("is_worked")) if "is_worked" in people.columns else people
+
+
+def remember_inputs(model: AdditiveModel, inputs: pl.LazyFrame, people: pl.Series) -> AdditiveModel:
+    """The model with the share of these people in each bin: of held-out practices too, as they are scored as well."""
+    ids, rows = people.unique().sort().to_numpy(), select_rows(inputs, model.names)
+    bins = np.concatenate([part for _, part in batches(rows, ids, model.ready.binnings)], axis=1)
+    shares = shares_of(bins, (len(table.by_bin) for table in model.tables))
+    tables = tuple(
+        table.model_copy(update={"shares": tuple(np.round(share, POINTS_DECIMALS).tolist())})
+        for table, share in zip(model.tables, shares, strict=True)
+    )
+    return sealed(model.model_copy(update={"tables": tables}))
 
 
 def inputs_with(design: StudyDesign, cambridge: pl.DataFrame | None) -> tuple[Feature, ...]:
@@ -226,11 +238,9 @@ def _tables(sample: Sample, parts: Parts) -> tuple[PointsTable, ...]:
             edges=tuple(binning.edges.tolist()),
             points=tuple(points[:-1]),
             unknown_points=points[-1],
-            shares=tuple(np.round(shares, POINTS_DECIMALS).tolist()),
+            shares=(),
         )
-        for feature, binning, points, shares in zip(
-            sample.features, sample.binnings, rounded, shares_of(sample.bins, map(len, rounded)), strict=True
-        )
+        for feature, binning, points in zip(sample.features, sample.binnings, rounded, strict=True)
         if any(points) or feature.is_needed
     )
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from models.drift import measure_drift, stability_index
-from models.training import train
+from models.training import hold_out, train
 from pipelines.io.warehouse import Warehouse
 from pipelines.io.weekly_steps import come_true
 from pipelines.settings import Settings
@@ -80,3 +80,17 @@ def test_only_weeks_whose_outcomes_are_complete_are_asked_whether_risks_came_tru
     pl.DataFrame({"person_id": [1], "admitted_date": [complete]}).write_parquet(folder / "QZA.parquet")
     known = come_true(warehouse, model.design, as_of=WEEK, icb="QZA")
     assert known.select("risk", "has_outcome").rows() == [(0.3, True)]
+
+
+def test_practices_that_were_held_out_are_no_drift(study):
+    """Held-out practices hold the old: the week's people are the study's people, so nothing has changed."""
+    old = study.people.filter(pl.col("age_years") >= 70)["person_id"]
+    is_old = pl.col("person_id").is_in(old.implode())
+    apart = study.people.with_columns(
+        practice_code=pl.when(is_old).then(pl.lit("Y90000")).otherwise(pl.col("practice_code"))
+    )
+    held_out = apart.filter(hold_out(study.design, apart["practice_code"]))["practice_code"]
+    assert "Y90000" in set(held_out)
+    model, _ = train(study.design, study.features, apart, study.admissions)
+    found = measure_drift(model, study.features, apart, as_of=WEEK, come_true=NOTHING)
+    assert found.filter("is_over").is_empty()
