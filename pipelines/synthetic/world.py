@@ -13,6 +13,8 @@ import yaml
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from data_contracts.provenance import Provenance
+
 FIGURES = files("data_contracts.clinical") / "synthetic"
 NEVER = 1 << 30
 YEAR = 365.25
@@ -92,14 +94,32 @@ def logistic(value: Floats) -> Floats:
 @cache
 def load_world() -> World:
     """The made-up world, its condition levels solved so that recorded shares are the published ones."""
-    scalars = yaml.safe_load((FIGURES / "world.yaml").read_text("utf-8"))
+    scalars = _read_figures()
     names = ["age_sex", "ethnic_groups", "list_sizes", "emergency_by_age", "measures", "medicines", "diagnoses"]
     tables = {name: read_table(name) for name in names}
     return World(scalars=scalars, tables=tables, conditions=_solve(read_table("conditions"), tables["age_sex"]))
 
 
+@cache
+def _read_figures() -> dict[str, Any]:
+    """world.yaml, once it says where its figures come from.
+
+    Raises:
+        pydantic.ValidationError: source, version, licence, reviewer or date are lacking.
+    """
+    figures: dict[str, Any] = yaml.safe_load((FIGURES / "world.yaml").read_text("utf-8"))
+    Provenance(**{name: figures[name] for name in Provenance.model_fields if name in figures})
+    return figures
+
+
 def read_table(name: str) -> pl.DataFrame:
-    """One table of figures, as its CSV file has it."""
+    """One table of figures, as its CSV file has it.
+
+    Raises:
+        ValueError: world.yaml does not name the table, so nothing says where it comes from.
+    """
+    if name not in _read_figures()["tables"]:
+        raise ValueError(f"synthetic/{name}.csv has no provenance: name it under tables in world.yaml")
     return pl.read_csv((FIGURES / f"{name}.csv").read_text("utf-8").encode())
 
 

@@ -2,8 +2,10 @@
 
 import datetime as dt
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+import yaml
 
 from data_contracts.clinical.definitions import (
     CLINICAL,
@@ -25,7 +27,11 @@ from data_contracts.codelists import (
 from data_contracts.codelists import (
     load_provenance as codelist_files,
 )
+from data_contracts.provenance import Provenance
+from pipelines.io.landing.synthea_mappings import load_mapping_provenance
 from tests.lib.tables import AS_OF
+
+REQUIRED = {name for name, field in Provenance.model_fields.items() if field.is_required()}
 
 CODELIST_NAMES = known_codelists()
 
@@ -38,6 +44,27 @@ def test_every_codelist_file_has_provenance() -> None:
 def test_every_named_definition_file_exists() -> None:
     missing = [name for name in load_provenance() if not CLINICAL.joinpath(*name.split("/")).is_file()]
     assert missing == []
+
+
+def test_every_file_of_definitions_says_where_it_comes_from() -> None:
+    """A file is named with its provenance, or is a YAML file that begins with its own."""
+    root = Path(str(CLINICAL))
+    named = set(load_provenance()) | {f"codelists/{entry.file}" for entry in codelist_files()}
+    named |= {f"feeds/synthea/{entry.file}" for entry in load_mapping_provenance()}
+    for path in root.rglob("*.yaml"):
+        content = yaml.safe_load(path.read_text("utf-8"))
+        if isinstance(content, dict) and set(content) >= REQUIRED:
+            folder = path.parent.relative_to(root)
+            named |= {str(folder / path.name), *(str(folder / f"{table}.csv") for table in _tables(content))}
+    lists = {"provenance.yaml", "codelists/codelists.yaml", "feeds/synthea/mappings.yaml"}
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix in (".csv", ".yaml")}
+    assert files - named - lists == set()
+
+
+def _tables(content: dict[str, object]) -> list[str]:
+    """The tables that a definition covers; a feed's tables are not files."""
+    tables = content.get("tables", [])
+    return tables if isinstance(tables, list) and all(isinstance(name, str) for name in tables) else []
 
 
 def test_definition_without_provenance_does_not_load() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from data_contracts.clinical.definitions import read_definition
 from pipelines.io.landing.archives import ArchiveLimits
 
 FEEDS = files("data_contracts.clinical") / "feeds"
@@ -143,7 +144,7 @@ def is_ods_code(text: str) -> bool:
 @cache
 def known_headers(feed: str, table: str) -> frozenset[str]:
     """Headers in lower case that a table is known to have had in some version, read or not."""
-    lines = csv.DictReader((FEEDS / "known_columns.csv").read_text("utf-8").splitlines())
+    lines = csv.DictReader(read_definition("feeds/known_columns.csv").splitlines())
     return frozenset(line["column"].lower() for line in lines if (line["feed"], line["table"]) == (feed, table))
 
 
