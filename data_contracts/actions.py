@@ -102,6 +102,8 @@ class Actions(Provenance):
     added_text: str
     intended_use: str
     not_for: tuple[str, ...]
+    score_notice: str
+    """What the owners of a published score ask to be shown with it."""
     contact: str
 
     @property

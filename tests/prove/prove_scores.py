@@ -1,20 +1,29 @@
 """Claims about the published scores: agreement with second implementations, speed and memory."""
 
+import datetime as dt
+import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
 from data_contracts.clinical.scores.definition import load_table
+from models.published.prevention import prevention_scores
 from models.published.registry import RowScore, load_scores
+from pipelines.io.codelists import ListOrigin, load_files
+from pipelines.io.warehouse import empty_table
+from pipelines.settings import Settings
 from tests.benchmarks.scores import against_c, every_score, made_up
 from tests.lib import reference_scores as reference
-from tests.prove.claims import Finding, at_most, exactly, proves
+from tests.prove.claims import Finding, at_least, at_most, exactly, proves
 
 PEOPLE = 200_000
+AS_OF = dt.date(2026, 11, 16)
 
 
 @proves("scores")
@@ -87,6 +96,64 @@ def scoring_is_quick(folder: Path) -> list[Finding]:
     return [
         at_most("seconds of QRISK3 for a million people over those of the equation in C on one core", ours / c, 1.0),
         at_most("seconds for every published score of a million people", sum(every_score(1_000_000).values()), 1.5),
+    ]
+
+
+@proves("scores")
+def a_week_is_scored_quickly(folder: Path) -> list[Finding]:
+    people, inputs = _a_week(1_000_000)
+    began = time.perf_counter()
+    prevention_scores(people, inputs, as_of=AS_OF)
+    seconds = time.perf_counter() - began
+    return [at_most("seconds for QRISK3 and the Health Check of a million people from their record", seconds, 3.0)]
+
+
+def _a_week(people: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Adults of every age with six answers each, in the columns of the weekly tables."""
+    dice = np.random.default_rng(2026)
+    born = np.datetime64("1936-01-01") + dice.integers(0, 25_000, people)
+    frame = (
+        empty_table("people")
+        .clear(people)
+        .with_columns(
+            person_id=pl.int_range(people),
+            birth_date=pl.Series(born).cast(pl.Date),
+            age_years=pl.Series((np.datetime64(AS_OF) - born).astype(int) // 366).cast(pl.Int16),
+            sex=pl.Series(np.where(dice.random(people) < 0.5, "female", "male")),
+        )
+    )
+    answers = {"smoking": (0, 5), "bmi": (18, 40), "systolic_bp": (100, 180), "systolic_bp_sd": (1, 20)}
+    parts = [
+        frame.select(
+            "person_id",
+            score=pl.lit("qrisk3"),
+            input=pl.lit(name),
+            value=pl.Series(dice.integers(low, high, people)).cast(pl.Float64),
+            recorded_date=pl.lit(AS_OF),
+        )
+        for name, (low, high) in answers.items()
+    ]
+    flags = [
+        parts[0].with_columns(score=pl.lit(score), input=pl.lit(name), value=pl.lit(1.0)).gather_every(9, place)
+        for place, (score, name) in enumerate([("qrisk3", "migraine"), ("nhs_health_check", "statin")])
+    ]
+    return frame, pl.concat([*parts, *flags]).sort("person_id")
+
+
+@proves("scores")
+def published_lists_load(folder: Path) -> list[Finding]:
+    shared = os.environ.get("CASEFINDER_SHARED_DATA")
+    if not shared:
+        return []
+    origin = ListOrigin(AS_OF, "OpenSAFELY", "MIT; SNOMED CT under the UK licence")
+    settings = Settings(home=folder)
+    folders = sorted((Path(shared) / "codelists").glob("opensafely+*"))
+    outcomes = [outcome for each in folders for outcome in load_files(settings, [each], origin)]
+    unexplained = [outcome for outcome in outcomes if outcome.codes == 0 and not outcome.refused]
+    loaded = {outcome.file for outcome in outcomes if outcome.codes}
+    return [
+        at_least("OpenSAFELY lists of SNOMED CT or dm+d codes that load", len(loaded), 110),
+        exactly("lists that neither load nor are refused with a reason", len(unexplained), 0),
     ]
 
 

@@ -190,6 +190,7 @@ def _cover_lines(sheet: PracticeList, *, rules: Actions) -> list[tuple[str, str]
         ("Not for", "\n".join(f"• {use}" for use in rules.not_for)),
         ("How to use it", steps),
         ("Order", rules.tie_rule),
+        ("QRISK3", rules.score_notice),
         ("Keep it safe", "Holds NHS numbers: for this practice alone. Delete it once it has been worked."),
         ("Questions", rules.contact),
     ]
