@@ -14,7 +14,10 @@ from pipelines.synthetic.write import write_extracts
 from tests.lib.studies import Study, make_design
 
 AS_OF = dt.date(2025, 9, 15)
-TABLES = ["closed_practices", "people", "conditions", "measurements", "avoidable_admissions", "person_features"]
+TABLES = [
+    *("closed_practices", "dissents", "eligibility", "people"),
+    *("conditions", "measurements", "avoidable_admissions", "person_features"),
+]
 DATES = {
     "events": "event_date",
     "medications": "issued_date",
