@@ -109,6 +109,25 @@ def ingest() -> None:
         _fail("Other practices were loaded; history holds nothing of the files that are held or were refused.")
 
 
+@app.command("opt-out-request")
+def opt_out_request(
+    mailbox: Annotated[str, typer.Option(help="Your MESH mailbox.")],
+    on: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="The day of the request.")],
+    sequence: Annotated[int, typer.Option(help="1, or the next number for a second request of the day.")] = 1,
+) -> None:
+    """Write the request to the national opt-out service into the identity zone: it holds NHS numbers."""
+    from pipelines.io.opt_out_request import write_request
+
+    with _plain_errors():
+        request = write_request(Settings(), mailbox=mailbox, on=on.date(), sequence=sequence)
+    out.print(
+        f"{request.numbers:,} NHS numbers: {request.data}",
+        f"MESH control file: {request.control}",
+        sep="\n",
+        soft_wrap=True,
+    )
+
+
 @app.command()
 def run(as_of: AsOf) -> None:
     """Make one week: from people to the release. Exits 0 only if a release was published."""
