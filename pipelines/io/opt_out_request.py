@@ -56,7 +56,7 @@ def write_request(settings: Settings, *, mailbox: str, on: dt.date, sequence: in
 
 
 def _control(mailbox: str, name: str) -> str:
-    """The control file: who sends what to whom. A colon in a subject or local id brings no answer: neither has one."""
+    """The control file: who sends what to whom. No subject or local id has a colon: that brings no answer."""
     words = load_feed("national_opt_out").words
     fields = {
         "Version": "1.0",
