@@ -162,6 +162,12 @@ def _latest(
     return latest
 
 
+def _counted_before(found: Entries, people: int, run: tuple[int, int], end: Days) -> Ints:
+    """How many entries of a codelist each person has before an end of their own."""
+    asked = (found.code >= run[0]) & (found.code < run[0] + run[1]) & (found.day < end[found.person])
+    return np.bincount(found.person[asked], minlength=people)
+
+
 def _admissions(population: Population) -> Found:
     """Emergency admissions and deaths in the 12 months before the anchor, of those listed when they began."""
     people, spells = population.people, population.lives.spells
@@ -221,8 +227,12 @@ def _vaccinations(population: Population, listed: Flags) -> Found:
     yield "flu vaccination: at risk under 65", done, there & at_risk & (age >= 4) & (age < 65)
     yield "flu vaccination: age 2", done, there & (age >= 2) & (age < 3)
     yield "flu vaccination: age 3", done, there & (age >= 3) & (age < 4)
-    first, _ = coding.codelists["mmr_vaccination_done"]
     now = people.age(day)
+    for years, words in ((1, "12 months"), (2, "24 months")):
+        by = people.birth_day + round(years * YEAR)
+        doses = _counted_before(population.events, people.count, coding.codelists["six_in_one_vaccination_done"], by)
+        yield f"6-in-1: three doses at {words}", doses >= 3, listed & (now >= years) & (now < years + 1)
+    first, _ = coding.codelists["mmr_vaccination_done"]
     for name, place, years in (("first dose at 24 months", 1, 2), ("second dose at 5 years", 2, 5)):
         by = people.birth_day + round(years * YEAR)
         given = _latest(population.events, people.count, (first + place, 1), by, day) > 0

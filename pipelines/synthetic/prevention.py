@@ -7,6 +7,7 @@ import numpy as np
 from pipelines.synthetic.admissions import Lives
 from pipelines.synthetic.coding import Coding
 from pipelines.synthetic.conditions import Onsets
+from pipelines.synthetic.courses import course_entries
 from pipelines.synthetic.gp_records import Entries, Span, entries, joined, late, span
 from pipelines.synthetic.people import People
 from pipelines.synthetic.places import Plan
@@ -27,6 +28,7 @@ def prevention_entries(
             *_cervical(world, plan, people, whole, lean, coding, draw),
             *_flu(world, plan, people, onsets, whole, coding, draw),
             *_mmr(world, plan, people, whole, coding, draw),
+            *course_entries(world, plan, people, onsets, whole, coding, chunk),
         ]
     )
 
@@ -64,6 +66,11 @@ def _round(
     declines = missed & (place < world.number("screening.decline") / 0.3)
     silent = missed & ~declines & (place < 0.06 + world.number("screening.non_response_coded"))
     found = [entries(done, done_day[done], coding.draw(f"{name}_screening_done", len(done), draw))]
+    if coding.has(f"{name}_screening_hpv_negative"):
+        is_negative = draw.random(len(done)) < world.number(f"screening.{name}.negative")
+        for result, which in (("hpv_negative", is_negative), ("hpv_positive", ~is_negative)):
+            own = done[which]
+            found.append(entries(own, done_day[own], coding.first(f"{name}_screening_{result}")))
     unanswered = "no_response" if coding.has(f"{name}_screening_no_response") else "did_not_attend"
     for who, ending, wait in ((declines, "declined", 30.0), (silent, unanswered, 120.0)):
         day = np.floor(due + wait + draw.random(count) * 40)

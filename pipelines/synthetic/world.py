@@ -95,7 +95,16 @@ def logistic(value: Floats) -> Floats:
 def load_world() -> World:
     """The made-up world, its condition levels solved so that recorded shares are the published ones."""
     scalars = _read_figures()
-    names = ["age_sex", "ethnic_groups", "list_sizes", "emergency_by_age", "measures", "medicines", "diagnoses"]
+    names = [
+        "age_sex",
+        "ethnic_groups",
+        "list_sizes",
+        "emergency_by_age",
+        "measures",
+        "medicines",
+        "diagnoses",
+        "courses",
+    ]
     tables = {name: read_table(name) for name in names}
     return World(scalars=scalars, tables=tables, conditions=_solve(read_table("conditions"), tables["age_sex"]))
 

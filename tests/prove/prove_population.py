@@ -20,7 +20,7 @@ def made_up_people_match_published_marginals(folder: Path) -> list[Finding]:
 @proves("non-response")
 def made_up_coverage_matches_published_coverage(folder: Path) -> list[Finding]:
     compared = marginals(people=200_000, seed=SEED, as_of=AS_OF, practices=300)
-    programmes = compared.filter(pl.col("marginal").str.contains("flu|MMR|bowel|breast|cervical"))
+    programmes = compared.filter(pl.col("marginal").str.contains("flu|MMR|6-in-1|bowel|breast|cervical"))
     return [_counted("published coverages of screening and immunisation that made-up people match", programmes)]
 
 
