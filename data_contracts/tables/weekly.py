@@ -103,6 +103,10 @@ class Conditions(Contract):
     condition: str = pa.Field(description="Name of the codelist")
     first_date: dt.date = pa.Field(description="Earliest clinical date")
     latest_date: dt.date = pa.Field(description="Latest clinical date")
+    resolved_date: dt.date = pa.Field(
+        nullable=True, description="Latest code that resolves it; null if there is none"
+    )
+    is_unresolved: bool = pa.Field(description="The latest entry is later than the latest code that resolves it")
 
 
 class Measurements(Contract):

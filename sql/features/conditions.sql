@@ -8,22 +8,46 @@ with condition_codes as (
         codelists.concept_id
     from codelists
     inner join condition_list on codelists.codelist = condition_list.condition
+),
+
+entries as (
+    select
+        people.person_id,
+        condition_codes.condition,
+        min(events.event_date) as first_date,
+        max(events.event_date) as latest_date
+    from events
+    inner join condition_codes on events.concept_id = condition_codes.concept_id
+    inner join people
+        on
+            events.person_id = people.person_id
+            and events.practice_code = people.practice_code
+    where
+        events.entered_date < $as_of_date
+        and events.event_date < $as_of_date
+        and events.event_date >= people.birth_date
+    group by people.person_id, condition_codes.condition
+),
+
+resolutions as (
+    select
+        entries.person_id,
+        condition_list.condition,
+        entries.latest_date as resolved_date
+    from entries
+    inner join condition_list on entries.condition = condition_list.resolved_by
 )
 
 select
-    people.person_id,
-    condition_codes.condition,
-    min(events.event_date) as first_date,
-    max(events.event_date) as latest_date
-from events
-inner join condition_codes on events.concept_id = condition_codes.concept_id
-inner join people
+    entries.person_id,
+    entries.condition,
+    entries.first_date,
+    entries.latest_date,
+    resolutions.resolved_date,
+    coalesce(resolutions.resolved_date < entries.latest_date, true) as is_unresolved
+from entries
+left join resolutions
     on
-        events.person_id = people.person_id
-        and events.practice_code = people.practice_code
-where
-    events.entered_date < $as_of_date
-    and events.event_date < $as_of_date
-    and events.event_date >= people.birth_date
-group by people.person_id, condition_codes.condition
-order by people.person_id, condition_codes.condition
+        entries.person_id = resolutions.person_id
+        and entries.condition = resolutions.condition
+order by entries.person_id, entries.condition

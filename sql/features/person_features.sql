@@ -1,5 +1,5 @@
 -- makes: person_features, the features of features.yaml, long and sparse
--- reads: people, conditions, measurements, avoidable_admissions, spells, emergency_attendances, contacts, medications, features, condition_list, ethnic_categories, admission_methods, codelists
+-- reads: people, conditions, measurements, avoidable_admissions, spells, emergency_attendances, contacts, medications, features, ethnic_categories, admission_methods, codelists
 -- parameters: as_of_date
 -- grain: one row per person and feature that has a value
 with feature_names as (
@@ -37,29 +37,15 @@ person_groups as (
     inner join features on ethnic_categories.census_group = features.key and features.kind = 'census_group'
 ),
 
--- A condition counts unless resolved on or after its latest diagnosis.
-unresolved as (
-    select
-        conditions.person_id,
-        conditions.condition
-    from conditions
-    inner join condition_list on conditions.condition = condition_list.condition
-    left join conditions as resolutions
-        on
-            conditions.person_id = resolutions.person_id
-            and condition_list.resolved_by = resolutions.condition
-            and conditions.latest_date <= resolutions.latest_date
-    where resolutions.person_id is null
-),
-
 condition_values as (
     select
-        unresolved.person_id,
+        conditions.person_id,
         features.feature_number,
         count(*) as value
-    from unresolved
-    inner join features on unresolved.condition = features.key and features.kind in ('condition', 'condition_count')
-    group by unresolved.person_id, features.feature_number
+    from conditions
+    inner join features on conditions.condition = features.key and features.kind in ('condition', 'condition_count')
+    where conditions.is_unresolved
+    group by conditions.person_id, features.feature_number
 ),
 
 measurement_values as (

@@ -1,29 +1,14 @@
 -- makes: register_counts, how many people each register loses from the first entry to the register
--- reads: people, conditions, condition_list, measurements, register_rules, registers
+-- reads: people, conditions, measurements, register_rules, registers
 -- parameters: none
 -- grain: one row per practice and register
-with resolutions as (
-    select
-        conditions.person_id,
-        condition_list.condition,
-        conditions.latest_date as resolved_date
-    from conditions
-    inner join condition_list on conditions.condition = condition_list.resolved_by
-),
-
-entries as (
+with entries as (
     select
         conditions.person_id,
         register_rules.register,
-        max(
-            case when coalesce(resolutions.resolved_date < conditions.latest_date, true) then 1 else 0 end
-        ) as is_unresolved
+        max(cast(conditions.is_unresolved as integer)) as is_unresolved
     from conditions
     inner join register_rules on conditions.condition = register_rules.condition
-    left join resolutions
-        on
-            conditions.person_id = resolutions.person_id
-            and conditions.condition = resolutions.condition
     group by conditions.person_id, register_rules.register
     union all
     select

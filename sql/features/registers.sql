@@ -1,67 +1,42 @@
 -- makes: registers, which registers each person is on
--- reads: people, conditions, measurements, events, medications, codelists, condition_list, measure_units, lifestyle_rules, register_rules, register_needs
+-- reads: people, conditions, measurements, events, medications, codelists, measure_units, lifestyle_rules, register_rules, register_needs
 -- parameters: as_of_date
 -- grain: one row per person and register
-with resolutions as (
-    select
-        conditions.person_id,
-        condition_list.condition,
-        conditions.latest_date as resolved_date
-    from conditions
-    inner join condition_list on conditions.condition = condition_list.resolved_by
-),
-
--- A condition counts if its latest diagnosis is later than the latest code that resolves it.
-unresolved as (
+-- After a resolution the count of time starts again with the next diagnosis.
+with restarts as (
     select
         conditions.person_id,
         conditions.condition,
-        conditions.first_date,
-        conditions.latest_date,
-        resolutions.resolved_date
-    from conditions
-    left join resolutions
-        on
-            conditions.person_id = resolutions.person_id
-            and conditions.condition = resolutions.condition
-    where
-        resolutions.resolved_date is null
-        or resolutions.resolved_date < conditions.latest_date
-),
-
--- After a resolution the count of time starts again with the next diagnosis.
-restarts as (
-    select
-        unresolved.person_id,
-        unresolved.condition,
         min(events.event_date) as first_date
-    from unresolved
-    inner join codelists on unresolved.condition = codelists.codelist
-    inner join people on unresolved.person_id = people.person_id
+    from conditions
+    inner join codelists on conditions.condition = codelists.codelist
+    inner join people on conditions.person_id = people.person_id
     inner join events
         on
-            unresolved.person_id = events.person_id
+            conditions.person_id = events.person_id
             and codelists.concept_id = events.concept_id
             and people.practice_code = events.practice_code
     where
-        unresolved.first_date <= unresolved.resolved_date
-        and events.event_date > unresolved.resolved_date
+        conditions.is_unresolved
+        and conditions.first_date <= conditions.resolved_date
+        and events.event_date > conditions.resolved_date
         and events.event_date < $as_of_date
         and events.entered_date < $as_of_date
-    group by unresolved.person_id, unresolved.condition
+    group by conditions.person_id, conditions.condition
 ),
 
 present as (
     select
-        unresolved.person_id,
-        unresolved.condition,
-        coalesce(restarts.first_date, unresolved.first_date) as first_date,
-        unresolved.latest_date
-    from unresolved
+        conditions.person_id,
+        conditions.condition,
+        coalesce(restarts.first_date, conditions.first_date) as first_date,
+        conditions.latest_date
+    from conditions
     left join restarts
         on
-            unresolved.person_id = restarts.person_id
-            and unresolved.condition = restarts.condition
+            conditions.person_id = restarts.person_id
+            and conditions.condition = restarts.condition
+    where conditions.is_unresolved
 ),
 
 medicines as (

@@ -1,5 +1,5 @@
 -- makes: score_inputs, what published scores take from a person's record
--- reads: people, conditions, condition_list, measurements, medications, codelists, score_rules
+-- reads: people, conditions, measurements, medications, codelists, score_rules
 -- parameters: as_of_date
 -- grain: one row per person, score and input that the record answers
 with input_names as (
@@ -9,28 +9,6 @@ with input_names as (
         min(score_rules.input) as input
     from score_rules
     group by score_rules.input_number
-),
-
-resolutions as (
-    select
-        conditions.person_id,
-        condition_list.condition,
-        conditions.latest_date as resolved_date
-    from conditions
-    inner join condition_list on conditions.condition = condition_list.resolved_by
-),
-
-coded as (
-    select
-        conditions.person_id,
-        conditions.condition,
-        conditions.latest_date,
-        coalesce(resolutions.resolved_date < conditions.latest_date, true) as is_unresolved
-    from conditions
-    left join resolutions
-        on
-            conditions.person_id = resolutions.person_id
-            and conditions.condition = resolutions.condition
 ),
 
 issues as (
@@ -59,16 +37,16 @@ issues as (
 -- An input is true if each of its parts has a rule that holds.
 evidence as (
     select
-        coded.person_id,
+        conditions.person_id,
         score_rules.input_number,
         score_rules.part,
         score_rules.parts,
-        coded.latest_date as recorded_date
-    from coded
-    inner join score_rules on coded.condition = score_rules.codelist
+        conditions.latest_date as recorded_date
+    from conditions
+    inner join score_rules on conditions.condition = score_rules.codelist
     where
         score_rules.kind = 'code'
-        or (score_rules.kind = 'unresolved' and coded.is_unresolved)
+        or (score_rules.kind = 'unresolved' and conditions.is_unresolved)
     union all
     select
         issues.person_id,
@@ -109,18 +87,18 @@ flags as (
 -- The latest status counts; of two on one day the one listed first.
 statuses as (
     select
-        coded.person_id,
+        conditions.person_id,
         score_rules.input_number,
         score_rules.value,
-        coded.latest_date as recorded_date,
+        conditions.latest_date as recorded_date,
         row_number() over (
-            partition by coded.person_id, score_rules.status_group
-            order by coded.latest_date desc, score_rules.place asc
+            partition by conditions.person_id, score_rules.status_group
+            order by conditions.latest_date desc, score_rules.place asc
         ) as preference
-    from coded
+    from conditions
     inner join score_rules
         on
-            coded.condition = score_rules.codelist
+            conditions.condition = score_rules.codelist
             and score_rules.kind = 'status'
 ),
 
@@ -172,13 +150,13 @@ quotients as (
 
 dates as (
     select
-        coded.person_id,
+        conditions.person_id,
         score_rules.input_number,
-        coded.latest_date as recorded_date
-    from coded
+        conditions.latest_date as recorded_date
+    from conditions
     inner join score_rules
         on
-            coded.condition = score_rules.codelist
+            conditions.condition = score_rules.codelist
             and score_rules.kind = 'date'
 ),
 

@@ -144,6 +144,7 @@ def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, cha
             "condition": "heart_failure",
             "first_date": dt.date(2019, 3, 4),
             "latest_date": dt.date(2024, 1, 2),
+            "is_unresolved": True,
         }
     )
     admissions = float(chance.randint(0, 4))

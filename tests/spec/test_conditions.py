@@ -1,5 +1,7 @@
 """What counts as a condition on record."""
 
+import pytest
+
 from tests.lib.tables import answer
 
 PEOPLE = "person_id\n1\n2\n3\n4\n5\n6\n7"
@@ -17,7 +19,24 @@ def test_condition_has_its_first_and_latest_date() -> None:
             2         | bmi          | 2020-03-01
         """,
     )
-    assert conditions.rows() == [(1, "hypertension", *_dates("2015-03-01", "2020-03-01"))]
+    assert conditions.rows() == [(1, "hypertension", *_dates("2015-03-01", "2020-03-01"), None, True)]
+
+
+@pytest.mark.parametrize(
+    ("resolved", "unresolved"), [("2020-02-29", True), ("2020-03-01", False), ("2020-03-02", False)]
+)
+def test_condition_counts_if_its_latest_entry_is_later_than_the_latest_that_resolves_it(
+    resolved: str, unresolved: bool
+) -> None:
+    events = f"""
+        person_id | codelist              | event_date
+        1         | hypertension          | 2015-03-01
+        1         | hypertension          | 2020-03-01
+        1         | hypertension_resolved | 2010-01-01
+        1         | hypertension_resolved | {resolved}
+    """
+    found = answer("conditions", registrations=PEOPLE, events=events).filter(condition="hypertension")
+    assert found.select("resolved_date", "is_unresolved").rows() == [(*_dates(resolved), unresolved)]
 
 
 def test_entry_counts_if_known_dated_and_of_the_present_practice() -> None:
