@@ -27,6 +27,8 @@ CODED = "events"
 ROW_GROUP_ROWS = 122_880
 PREVIOUS = "previous_"
 """Before a table's name: the table of the latest earlier week, empty if there is none."""
+MAY_BE_ABSENT = {*HISTORY, "paused_practices"}
+"""Tables that are empty if nothing of theirs has landed."""
 PART_OF_ANSWER = """
     select answer.*
     from answer
@@ -102,10 +104,10 @@ class Warehouse:
             FileNotFoundError: a part has not been built.
         """
         icbs = [icb] if icb else self.icb_codes()
-        if table in HISTORY:
+        if table in MAY_BE_ABSENT:
             icbs = [code for code in icbs if self.path(table, as_of, code).exists()]
         parts = [self._existing(table, as_of, code) for code in icbs]
-        if table in HISTORY and not parts:
+        if table in MAY_BE_ABSENT and not parts:
             return empty_table(table).lazy()
         rows = pl.scan_parquet(list(dict.fromkeys(parts)), glob=False)
         return (
