@@ -16,8 +16,8 @@ TABLES = ("registrations", "events", "medications", "contacts")
 @pytest.fixture(scope="module")
 def workspaces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Settings]:
     home = tmp_path_factory.mktemp("suppliers")
-    emis = land(home / "emis", people=400, practices=2, formats=("emis", "reference"))
-    systmone = land(home / "systmone", people=400, practices=2, formats=("systmone", "reference"), key=emis.key_file)
+    emis = land(home / "emis", people=200, practices=2, formats=("emis", "reference"))
+    systmone = land(home / "systmone", people=200, practices=2, formats=("systmone", "reference"), key=emis.key_file)
     for settings in (emis, systmone):
         report = ingest(settings)
         assert not report.refused
