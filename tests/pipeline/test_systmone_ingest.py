@@ -110,6 +110,7 @@ def test_names_come_out_of_the_code_page_and_a_byte_that_it_lacks_holds_its_reco
     assert people["given_name"].sort().to_list() == ["Renée1", "Renée3"]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_utf_16_stops_its_source_alone(settings: Settings) -> None:
     good = systmone.whole_extract(emis.OTHER_PRACTICE, first_patient=11)
     bad = systmone.whole_extract()
@@ -133,6 +134,7 @@ def test_a_delta_replaces_and_removes_by_key(settings: Settings) -> None:
     assert events.filter(pl.col("person_id") == person(settings, 1))["value"].drop_nulls().to_list() == [150.0]
 
 
+@pytest.mark.slow
 def test_rows_with_the_same_number_in_other_tables_are_others(settings: Settings) -> None:
     load(settings, systmone.whole_extract())
     report = load(settings, systmone.delta().add_removal("SRVisit", 1))
@@ -151,6 +153,7 @@ def test_a_whole_table_retires_what_it_lacks_and_leaves_the_others(settings: Set
     assert dt.date(2024, 3, 5) in events["event_date"]
 
 
+@pytest.mark.slow
 def test_a_row_that_a_whole_table_holds_but_garbles_stays_as_it_was(settings: Settings) -> None:
     load(settings, systmone.whole_extract())
     again = systmone.delta().add_code(1, 1, DateEvent="yesterday").add_code(2, 2)
@@ -312,6 +315,7 @@ def test_the_licensed_map_frees_the_rows_that_wait_for_it(settings: Settings) ->
     assert 195967001 in table(settings, "events")["concept_id"]
 
 
+@pytest.mark.slow
 def test_a_status_whose_word_is_not_known_waits_for_the_mapping(settings: Settings) -> None:
     extract = systmone.whole_extract().add_appointment(50, 1, AppointmentStatus="73")
     assert rules(load(settings, extract)) == {("SRAppointment", "code_not_known"): 1}
@@ -355,6 +359,7 @@ BAD_PATIENTS = [
 ]
 
 
+@pytest.mark.slow
 def test_each_patient_that_breaks_a_rule_is_held_for_it(settings: Settings) -> None:
     extract = systmone.whole_extract()
     for number, (values, _) in enumerate(BAD_PATIENTS, start=50):
@@ -400,10 +405,12 @@ def column_missing(extract: systmone.Extract) -> None:
     [
         (no_manifest, "expected SRManifest.csv, without which the set is not complete yet; found none"),
         (file_missing, "expected the files that SRManifest names; found no SREvent"),
-        (file_unlisted, "found SREvent, which it does not name"),
-        (two_ends, "expected one end of all tables' windows, as a date and time; found 2 ends"),
+        pytest.param(file_unlisted, "found SREvent, which it does not name", marks=pytest.mark.slow),
+        pytest.param(
+            two_ends, "one end of all tables' windows, as a date and time; found 2 ends", marks=pytest.mark.slow
+        ),
         (another_practice, "as its folder says; found patients visible to Z00002"),
-        (column_missing, "1 missing (CTV3Code)"),
+        pytest.param(column_missing, "1 missing (CTV3Code)", marks=pytest.mark.slow),
     ],
 )
 def test_a_set_that_cannot_be_trusted_waits_and_other_sources_go_on(settings: Settings, spoil, told: str) -> None:  # type: ignore[no-untyped-def]
@@ -529,6 +536,7 @@ def test_an_archive_that_was_cut_into_parts_is_read_as_one(settings: Settings) -
         ("SRExtract.zip", "a part of an archive whose last part (.zip) is missing"),
     ],
 )
+@pytest.mark.slow
 def test_a_lost_part_holds_the_set(settings: Settings, lost: str, told: str) -> None:
     folder = cut(settings, systmone.whole_extract())
     (folder / lost).unlink()

@@ -10,6 +10,7 @@ import polars as pl
 from data_contracts.codelists import codes_of, is_valid_sctid
 from pipelines.io.identity import valid_nhs_numbers
 from pipelines.io.landing.conversion import are_readable, date_of, flag_of, number_of, whole_of, word_of
+from pipelines.io.landing.dissent import let_dissents_count
 from pipelines.io.landing.emis_checks import plain_guid
 
 PATIENT_DATES = ("birth_date", "death_date", "registered_date", "deregistered_date")
@@ -59,11 +60,7 @@ def type_patients(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
 
 
 def type_events(rows: pl.DataFrame, setting: Setting, codes: pl.DataFrame) -> pl.DataFrame:
-    """One row per observation, for StagedEvents and the events table.
-
-    A dissent is never held back for its dates, its value or its own flags: an impossible clinical date becomes none,
-    and an impossible entry date the extract's last day, so that the opt-out counts.
-    """
+    """One row per observation, for StagedEvents and the events table."""
     numbers = {"value": number_of("value")}
     typed = _entries(rows, setting, dates=("clinical_date", "entered_date")).with_columns(
         value=numbers["value"],
@@ -75,17 +72,7 @@ def type_events(rows: pl.DataFrame, setting: Setting, codes: pl.DataFrame) -> pl
         has_readable_numbers=are_readable(numbers),
     )
     coded = _pair_blood_pressures(_add_codes(typed, codes), setting.words)
-    is_dissent = pl.col("concept_id").is_in(codes_of(setting.words["dissent_codelist"])).fill_null(False)
-    return coded.with_columns(
-        clinical_date=pl.when(~is_dissent | _is_possible("clinical_date")).then("clinical_date"),
-        entered_date=pl.when(is_dissent & ~_is_possible("entered_date").fill_null(False))
-        .then(pl.lit(setting.extract_date - dt.timedelta(days=1)))
-        .otherwise("entered_date"),
-        is_confidential=pl.col("is_confidential") & ~is_dissent,
-        has_readable_flags=pl.col("has_readable_flags") | is_dissent,
-        has_readable_dates=pl.col("has_readable_dates") | is_dissent,
-        has_readable_numbers=pl.col("has_readable_numbers") | is_dissent,
-    )
+    return let_dissents_count(coded, setting.words["dissent_codelist"])
 
 
 def _pair_blood_pressures(rows: pl.DataFrame, words: dict[str, Any]) -> pl.DataFrame:
@@ -195,11 +182,6 @@ def _unmasked(name: str, setting: Setting) -> pl.Expr:
     """A date, null where it is a default that stands for none."""
     date = date_of(name)
     return pl.when(~date.is_in(setting.words["masked_dates"])).then(date)
-
-
-def _is_possible(name: str) -> pl.Expr:
-    """Not before birth, not after the extract."""
-    return pl.col(name).is_between(pl.col("birth_date"), pl.col("extract_date"))
 
 
 def _add_codes(rows: pl.DataFrame, codes: pl.DataFrame) -> pl.DataFrame:

@@ -108,9 +108,18 @@ class PracticeLoading:
     def stage(self, table: str, parts: list[Decided]) -> None:
         """Writes a history table's new rows, and notes those that go: deleted, blanked or withheld from now on."""
         gone = [part.gone for part in parts] + [part.withheld["record_id"].drop_nulls() for part in parts]
-        self.gone.append(keys(table, pl.concat(gone)))
+        self.gone.append(_keys(table, pl.concat(gone)))
         good = [part.good.rename(RENAMED.get(table, {})).select(columns_of(table)) for part in parts]
         self.write(table, good)
+
+    def renew(self, table: str, *, part: int = 0, parts: int = 1) -> None:
+        """Notes that this delivery replaces a history table of the practice, or the part from one of its sources."""
+        row = {"table": table, "practice_code": self.practice.practice_code, "part": part, "parts": parts}
+        self.renewed.append(pl.DataFrame([row], schema=self.renewed[0].schema))
+
+    def spare(self, table: str, ids: pl.Series) -> None:
+        """Notes which rows of a renewed table stay as they were if nothing sound takes their place."""
+        self.spared.append(_keys(table, ids))
 
     def write(self, table: str, frames: list[pl.DataFrame]) -> None:
         """Writes a history table's new rows, if there are any."""
@@ -148,7 +157,7 @@ def untouched(held: pl.DataFrame, touched: pl.Series, *, present: pl.Series | No
     return stays if present is None else stays.filter(pl.col("record_id").is_in(present.implode()))
 
 
-def keys(table: str, ids: pl.Series) -> pl.DataFrame:
+def _keys(table: str, ids: pl.Series) -> pl.DataFrame:
     """Record ids of a history table, as a change names them."""
     return pl.DataFrame({"record_id": ids}).select(table=pl.lit(table), record_id="record_id")
 

@@ -14,7 +14,7 @@ from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.places import CTV3_CODES, Places
-from pipelines.io.landing.practice_loading import PracticeLoading, columns_of, keys, latest_rows, untouched
+from pipelines.io.landing.practice_loading import PracticeLoading, columns_of, latest_rows, untouched
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
 from pipelines.io.landing.reading import TextTable, read_text
@@ -384,7 +384,7 @@ class _Loading(PracticeLoading):
             )
             .join(latest.select("patient_record_id", "lsoa_code"), on="patient_record_id", how="left", validate="m:1")
         )
-        self._renew("registrations", part=0, parts=1)
+        self.renew("registrations")
         self.write("registrations", [rows.select(columns_of("registrations"))])
         ranked = rows.with_columns(is_regular=pl.col("registration_type") == "regular")
         dated = latest_rows(ranked, "patient_record_id", ["is_regular", "registered_date", "record_id"])
@@ -401,11 +401,7 @@ class _Loading(PracticeLoading):
             found, present = self._about_patients(source.table, source.contract, source.convert)
             decided.setdefault(source.history, []).append(found)
             if self._is_whole(source.table):
-                self._renew(source.history, part=PARTS[source.table], parts=ROOM)
-                self.spared.append(keys(source.history, present))
+                self.renew(source.history, part=PARTS[source.table], parts=ROOM)
+                self.spare(source.history, present)
         for history, parts in decided.items():
             self.stage(history, parts)
-
-    def _renew(self, table: str, *, part: int, parts: int) -> None:
-        row = {"table": table, "practice_code": self.practice.practice_code, "part": part, "parts": parts}
-        self.renewed.append(pl.DataFrame([row], schema=self.renewed[0].schema))

@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts.codelists import codes_of, is_valid_sctid
+from data_contracts.codelists import is_valid_sctid
 from pipelines.io.identity import valid_nhs_numbers
 from pipelines.io.landing.conversion import are_readable, flag_of, number_of, whole_of, word_of
+from pipelines.io.landing.dissent import is_dissent, let_dissents_count
 
 PARTS = {
     "SRCode": 0,
@@ -103,9 +104,7 @@ def type_registrations(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
 def type_codes(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
     """One row per coded entry, for StagedCodedEntries and the events table.
 
-    A value counts only where the entry says that it is numeric. A dissent is never held back for its dates, its
-    value, or because another organisation recorded it: an impossible clinical date becomes none, and an impossible
-    entry date the extract's last day, so that the opt-out counts.
+    A value counts only where the entry says that it is numeric. A dissent counts whoever recorded it.
     """
     is_unsaid = pl.col("text_is_numeric").is_null()
     has_value = pl.when(is_unsaid).then(~_is_none("value", setting)).otherwise(flag_of("is_numeric").fill_null(False))
@@ -115,19 +114,9 @@ def type_codes(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
         unit=pl.when(has_value).then(pl.col("text_unit")),
         has_readable_numbers=are_readable(numbers) | ~has_value,
     )
-    is_dissent = pl.col("concept_id").is_in(codes_of(setting.words["dissent_codelist"])).fill_null(False)
-    last_day = pl.lit(setting.extract_date - dt.timedelta(days=1))
-    return typed.with_columns(
-        clinical_date=pl.when(~is_dissent | _is_possible("clinical_date")).then("clinical_date"),
-        entered_date=pl.when(is_dissent & ~_is_possible("entered_date").fill_null(False))
-        .then(last_day)
-        .otherwise("entered_date"),
-        is_blank=pl.col("is_blank") & ~(is_dissent & ~_no_patient(setting)),
-        has_readable_flags=pl.col("has_readable_flags") | is_dissent,
-        has_readable_dates=pl.col("has_readable_dates") | is_dissent,
-        has_readable_numbers=pl.col("has_readable_numbers") | is_dissent,
-        has_check_digit=pl.col("has_check_digit") | is_dissent,
-    )
+    codelist = setting.words["dissent_codelist"]
+    is_told_by_others = is_dissent(codelist) & ~_no_patient(setting)
+    return let_dissents_count(typed, codelist).with_columns(is_blank=pl.col("is_blank") & ~is_told_by_others)
 
 
 def type_immunisations(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
@@ -311,8 +300,3 @@ def _no_patient(setting: Setting) -> pl.Expr:
 def _is_none(name: str, setting: Setting) -> pl.Expr:
     text = pl.col(f"text_{name}").str.strip_chars()
     return text.is_null() | text.is_in([*setting.words["no_key"], ""]).fill_null(False)
-
-
-def _is_possible(name: str) -> pl.Expr:
-    """Not before birth, not after the extract."""
-    return pl.col(name).is_between(pl.col("birth_date"), pl.col("extract_date"))
