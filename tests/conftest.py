@@ -39,3 +39,12 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError(f"a test tried to open a network connection to {address!r}")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the scores that tests have recorded."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "score":
+                terminalreporter.write_line(f"score: {value}")

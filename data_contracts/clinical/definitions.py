@@ -60,6 +60,8 @@ class Measure(BaseModel):
     title: str
     unit: str
     plausible: tuple[float, float]
+    from_age: int = 0
+    """Values from before this age do not count: a child's height says nothing of the adult."""
     units: list[UnitRule]
     spread_months: int | None = None
     """How far back the standard deviation of its readings reaches, if it is kept."""
@@ -173,6 +175,14 @@ def resolutions() -> dict[str, str | None]:
     return {name: entry.get("resolved_by") for name, entry in conditions.items()}
 
 
+def _condition_table() -> pl.DataFrame:
+    """One row per condition: condition, resolved_by, and the age from which an entry counts."""
+    conditions = yaml.safe_load(read_definition("conditions.yaml"))
+    rows = [(name, entry.get("resolved_by"), entry.get("from_age", 0)) for name, entry in conditions.items()]
+    schema = {"condition": pl.String, "resolved_by": pl.String, "from_age": pl.Int32}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 def dated_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
     """The definitions whose cut-off dates depend on the as-of date, as tables by name."""
     return {
@@ -235,10 +245,7 @@ def timeless_tables() -> dict[str, pl.DataFrame]:
     return {
         "ethnic_groups": ethnic_groups(),
         "ethnic_categories": read_definition_csv("ethnic_categories.csv"),
-        "condition_list": pl.DataFrame(
-            {"condition": list(resolutions()), "resolved_by": list(resolutions().values())},
-            schema={"condition": pl.String, "resolved_by": pl.String},
-        ),
+        "condition_list": _condition_table(),
         "admission_methods": read_definition_csv("admission_methods.csv").with_columns(
             is_new_emergency=pl.col("is_new_emergency") == "true"
         ),
@@ -292,6 +299,7 @@ def _measure_table(as_of: dt.date) -> pl.DataFrame:
             "plausible_from": measure.plausible[0],
             "plausible_to": measure.plausible[1],
             "spread_from": months_before(as_of, measure.spread_months) if measure.spread_months else None,
+            "from_age": measure.from_age,
         }
         for number, (name, measure) in enumerate(load_measures().items())
         for rule in measure.units
@@ -299,6 +307,7 @@ def _measure_table(as_of: dt.date) -> pl.DataFrame:
     ]
     overrides = {
         "measure_number": pl.Int16,
+        "from_age": pl.Int32,
         "value_from": pl.Float64,
         "value_below": pl.Float64,
         "spread_from": pl.Date,

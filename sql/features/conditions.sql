@@ -5,7 +5,8 @@
 with condition_codes as (
     select
         codelists.codelist as condition,
-        codelists.concept_id
+        codelists.concept_id,
+        condition_list.from_age
     from codelists
     inner join condition_list on codelists.codelist = condition_list.condition
 ),
@@ -26,6 +27,10 @@ entries as (
         events.entered_date < $as_of_date
         and events.event_date < $as_of_date
         and events.event_date >= people.birth_date
+        and (
+            year(events.event_date) * 10000 + month(events.event_date) * 100 + day(events.event_date)
+            - year(people.birth_date) * 10000 - month(people.birth_date) * 100 - day(people.birth_date)
+        ) >= condition_codes.from_age * 10000
     group by people.person_id, condition_codes.condition
 ),
 

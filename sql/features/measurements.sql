@@ -5,15 +5,17 @@
 with measures as (
     select
         measure_units.measure,
-        measure_units.measure_number
+        measure_units.measure_number,
+        measure_units.from_age
     from measure_units
-    group by measure_units.measure, measure_units.measure_number
+    group by measure_units.measure, measure_units.measure_number, measure_units.from_age
 ),
 
 measure_codes as (
     select
         codelists.concept_id,
-        measures.measure_number
+        measures.measure_number,
+        measures.from_age
     from codelists
     inner join measures on codelists.codelist = measures.measure
 ),
@@ -36,6 +38,10 @@ recorded as (
         and events.entered_date < $as_of_date
         and events.event_date < $as_of_date
         and events.event_date >= people.birth_date
+        and (
+            year(events.event_date) * 10000 + month(events.event_date) * 100 + day(events.event_date)
+            - year(people.birth_date) * 10000 - month(people.birth_date) * 100 - day(people.birth_date)
+        ) >= measure_codes.from_age * 10000
 ),
 
 readings as (

@@ -58,6 +58,21 @@ def test_entry_counts_if_known_dated_and_of_the_present_practice() -> None:
     assert set(conditions["person_id"]) == {1, 7}
 
 
+def test_a_smoking_status_of_a_child_under_10_does_not_count() -> None:
+    conditions = answer(
+        "conditions",
+        registrations="person_id | birth_date\n1 | 1990-06-01\n2 | 1990-06-01\n3 | 1990-06-01",
+        events="""
+            person_id | codelist        | event_date
+            1         | smoking_current | 2000-05-31
+            2         | smoking_current | 2000-06-01
+            3         | smoking_never   | 2000-05-31
+            3         | asthma          | 1995-01-01
+        """,
+    )
+    assert set(conditions.select("person_id", "condition").rows()) == {(2, "smoking_current"), (3, "asthma")}
+
+
 def _dates(*texts: str) -> list[object]:
     import datetime as dt
 

@@ -100,3 +100,20 @@ def test_every_code_of_a_measure_counts() -> None:
         events=table("events", events).with_columns(concept_id=other_code),
     )
     assert found["value"].to_list() == [31]
+
+
+def test_a_childs_bmi_says_nothing_of_the_adult() -> None:
+    found = answer(
+        "measurements",
+        registrations="person_id | birth_date\n1 | 1990-02-28\n2 | 1990-02-28\n3 | 1990-02-28\n4 | 1992-02-29",
+        events="""
+            person_id | codelist    | event_date | value
+            1         | bmi         | 2006-02-27 | 17
+            2         | bmi         | 2006-02-28 | 18
+            3         | bmi         | 2006-03-01 | 19
+            3         | systolic_bp | 2001-01-01 | 110
+            4         | bmi         | 2008-02-28 | 20
+        """,
+    )
+    assert by_person(found.filter(pl.col("measure") == "bmi"), "value") == {2: 18.0, 3: 19.0}
+    assert by_person(found.filter(pl.col("measure") == "systolic_bp"), "value") == {3: 110.0}

@@ -1,0 +1,71 @@
+"""Ingests one made-up landing folder twice, clean and with every kind of defect, and gives the answer key."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from pipelines.io.landing.ingest import ingest
+from pipelines.io.warehouse import Warehouse
+from pipelines.io.weekly_build import build_tables
+from pipelines.settings import Settings
+from tests.lib.defects.clinical import ClinicalPlanter
+from tests.lib.defects.deliveries import DeliveryPlanter
+from tests.lib.defects.emis import EmisPlanter
+from tests.lib.defects.grading import Grader
+from tests.lib.defects.hospital import HospitalPlanter
+from tests.lib.defects.planting import Planter, Row
+from tests.lib.workspaces import AS_OF, land
+
+ROW_PRACTICES = 8
+
+
+def plant(folder: Path, *, each: int = 3, people: int = 1200, practices: int = 22, seed: int = 5) -> Grader:
+    """Two ingestions of made-up extracts, one with defects planted ``each`` times or more, and the answer key."""
+    clean = land(folder / "clean", people=people, practices=practices, seed=seed)
+    marred = Settings(home=folder / "marred")
+    shutil.copytree(clean.home, marred.home)
+    planter = Planter(marred.landing, seed)
+    emis = _emis_planter(planter)
+    emis.plant(each)
+    ClinicalPlanter(emis).plant(each)
+    HospitalPlanter(planter, _listed(planter, emis)).plant(each + 1)
+    planter.write()
+    for settings in (clean, marred):
+        ingest(settings)
+    largest, *others = _by_size(planter)
+    DeliveryPlanter(emis, [largest, *others[ROW_PRACTICES:]]).plant()
+    ingest(marred)
+    for settings in (clean, marred):
+        _make_week(settings)
+    return Grader(clean, marred, planter.key)
+
+
+def _make_week(settings: Settings) -> None:
+    for table in ("measurements", "conditions"):
+        build_tables(Warehouse(settings), AS_OF, upto=table)
+
+
+def _patients(planter: Planter) -> dict[str, list[Row]]:
+    """The patients of each practice."""
+    folders = sorted((planter.landing / "emis").iterdir())
+    return {folder.name: planter.sheet(next(folder.glob("*_Admin_Patient_*.csv"))).rows for folder in folders}
+
+
+def _by_size(planter: Planter) -> list[str]:
+    patients = _patients(planter)
+    return sorted(patients, key=lambda practice: (-len(patients[practice]), practice))
+
+
+def _emis_planter(planter: Planter) -> EmisPlanter:
+    counts = Counter(row["NhsNumber"] for rows in _patients(planter).values() for row in rows)
+    at_hospital = {
+        line.split("|")[0]
+        for path in (planter.landing / "hospital").glob("*.txt")
+        for line in path.read_text("utf-8").splitlines()
+    }
+    single = {number for number, records in counts.items() if records == 1}
+    return EmisPlanter(planter, _by_size(planter)[1 : ROW_PRACTICES + 1], single, single - at_hospital)
+
+
+def _listed(planter: Planter, emis: EmisPlanter) -> set[str]:
+    return {row["NhsNumber"] for rows in _patients(planter).values() for row in rows if emis.is_plain(row)}
