@@ -19,7 +19,7 @@ from tests.lib.workspaces import AS_OF, land
 ROW_PRACTICES = 8
 
 
-def plant(folder: Path, *, each: int = 3, people: int = 1200, practices: int = 22, seed: int = 5) -> Grader:
+def plant(folder: Path, *, each: int = 3, people: int = 1200, practices: int = 23, seed: int = 5) -> Grader:
     """Two ingestions of made-up extracts, one with defects planted ``each`` times or more, and the answer key."""
     clean = land(folder / "clean", people=people, practices=practices, seed=seed)
     marred = Settings(home=folder / "marred")

@@ -55,7 +55,7 @@ class ClinicalPlanter:
         """Every kind, some times each, over the practices in turn."""
         for number in range(each):
             for place, kind in enumerate(READINGS):
-                self._reading(kind, self.emis.rows[(number * 3 + place) % len(self.emis.rows)])
+                self._reading(kind, number * 3 + place)
             practice = self.emis.rows[number % len(self.emis.rows)]
             for kind_name, measure, value, age in CHILDHOOD:
                 self._new(kind_name, practice, measure, value=value, age=age, says=NONE)
@@ -69,16 +69,26 @@ class ClinicalPlanter:
         rows = self.emis.table(practice, "Coding_ClinicalCode").rows
         return {row["SnomedCTConceptId"]: row["CodeId"] for row in rows if row["SnomedCTConceptId"] in wanted}
 
-    def _reading(self, kind: ReadingKind, practice: str) -> None:
+    def _reading(self, kind: ReadingKind, number: int) -> None:
+        """The defect at the first practice from here on with someone who has one reading only."""
+        turns = [self.emis.rows[(number + turn) % len(self.emis.rows)] for turn in range(len(self.emis.rows))]
+        self._change(kind, next(practice for practice in turns if self._lone_readings(kind, practice)))
+
+    def _lone_readings(self, kind: ReadingKind, practice: str) -> list[int]:
+        """The lines of readings that are the only one of their patient."""
         sheet, codes = self.emis.table(practice, TABLE), set(self._codes(practice, kind.measure).values())
         numbers = Counter(row["PatientGuid"] for row in sheet.rows if row["CodeId"] in codes)
         patients = self._untouched(practice, sheet)
-        line = self.emis.planter.pick(
-            sheet,
-            lambda row: (
-                row["CodeId"] in codes and numbers[row["PatientGuid"]] == 1 and row["PatientGuid"] in patients
-            ),
-        )
+        return [
+            line
+            for line, row in enumerate(sheet.rows, start=1)
+            if row["CodeId"] in codes and numbers[row["PatientGuid"]] == 1 and row["PatientGuid"] in patients
+        ]
+
+    def _change(self, kind: ReadingKind, practice: str) -> None:
+        sheet = self.emis.table(practice, TABLE)
+        line = self.emis.planter.chance.choice(self._lone_readings(kind, practice))
+        patients = self._untouched(practice, sheet)
         row = sheet.row(line)
         self.emis.planter.key.changed.add(("events", self.emis.record(row, "ObservationGuid")))
         sheet.change(line, kind.change(row))
@@ -120,6 +130,8 @@ class ClinicalPlanter:
         self.emis.planter.note(kind, sheet, line, outcome="mended", rule=rule, about=patient["NhsNumber"])
 
     def _untouched(self, practice: str, sheet: Sheet) -> dict[str, Row]:
-        """Patients none of whose observations has a defect."""
+        """Patients none of whose observations has a defect, and who have not opted out: the week has them."""
         marred = {sheet.rows[line - 1]["PatientGuid"] for line in sheet.used}
+        dissent = set(self._codes(practice, "type_1_opt_out").values())
+        marred |= {row["PatientGuid"] for row in sheet.rows if row["CodeId"] in dissent}
         return {guid: row for guid, row in self.emis.plain_patients(practice).items() if guid not in marred}

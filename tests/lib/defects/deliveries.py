@@ -42,7 +42,15 @@ class DeliveryPlanter:
             practice, *others = others
             path = self._delta(practice, OBSERVATIONS, garble)
             self._note(kind, path, "refused", says)
-        for plant in (self._replayed, self._older, self._of_another, self._two_files, self._empty, self._ods_flip):
+        for plant in (
+            self._replayed,
+            self._older,
+            self._of_another,
+            self._two_files,
+            self._empty,
+            self._cut,
+            self._ods_flip,
+        ):
             practice, *others = others
             plant(practice)
         practice, *others = others
@@ -58,9 +66,9 @@ class DeliveryPlanter:
         (path,) = self._folder(practice).glob(f"*_{table}_{FIRST}*.csv")
         return path
 
-    def _note(self, kind: str, path: Path, outcome: str, rule: str, about: str = "", line: int = 0) -> None:
+    def _note(self, kind: str, path: Path, outcome: str, rule: str, about: str = "") -> None:
         name = path.relative_to(self.emis.planter.landing).as_posix()
-        self.emis.planter.key.defects.append(Defect(kind, name, line, outcome, rule, about))
+        self.emis.planter.key.defects.append(Defect(kind, name, 0, outcome, rule, about))
 
     def _delta(self, practice: str, table: str, garble: Callable[[Rows], Rows], moment: str = LATER) -> Path:
         """A delivery of one table: the first few records of the first, garbled."""
@@ -82,13 +90,10 @@ class DeliveryPlanter:
         return [rows[0], *tombs]
 
     def _swap_names(self, practice: str) -> None:
-        """Values land under the wrong name: no record is taken, and the practice keeps what it had."""
+        """Values land under the wrong name."""
         swap = {"NhsNumber": "Surname", "Surname": "NhsNumber"}
         path = self._delta(practice, PATIENTS, lambda rows: [[swap.get(name, name) for name in rows[0]], *rows[1:]])
-        self._note("header names swapped", path, "quarantined", "nhs_number_not_valid", line=1)
-        key = self.emis.planter.key
-        records = len(self.emis.table(practice, PATIENTS).rows)
-        key.follows |= {(key.defects[-1].file, line): "nhs_number_not_valid" for line in range(2, records + 1)}
+        self._note("header names swapped", path, "refused", "swapped headers")
 
     def _replayed(self, practice: str) -> None:
         """Last week's files under this week's name."""
@@ -125,6 +130,12 @@ class DeliveryPlanter:
         path.write_bytes(b"")
         self._note("file without a byte", path, "refused", "no bytes")
 
+    def _cut(self, practice: str) -> None:
+        """The transfer stopped in the middle of a record."""
+        path = self._delta(practice, OBSERVATIONS, lambda rows: rows[:6])
+        path.write_bytes(path.read_bytes()[:-150])
+        self._note("file cut in the middle of a record", path, "refused", "a partial transfer")
+
     def _ods_flip(self, practice: str) -> None:
         """The organisation keeps its guid and carries another ODS code for a day."""
         ods = self._header(practice, ORGANISATIONS).index("ODSCode")
@@ -133,7 +144,7 @@ class DeliveryPlanter:
             ORGANISATIONS,
             lambda rows: [rows[0], *([*row[:ods], "X99999", *row[ods + 1 :]] for row in rows[1:])],
         )
-        self._note("ODS code that flips", path, "refused", "Admin_Organisation names X99999")
+        self._note("ODS code that flips", path, "mended", "told: ODS code is now X99999")
 
     def _harmless(self, practice: str) -> None:
         """Columns moved, and a column that is new: read by name, nothing else changes."""

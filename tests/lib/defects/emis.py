@@ -160,7 +160,6 @@ class EmisPlanter:
             self._masked(self._practice(number + 2))
             self._blank(self._practice(number + 3))
             self._second_record(self._practice(number + 4))
-        self._truncate(self.rows[0])
 
     def _practice(self, number: int) -> str:
         return self.rows[number % len(self.rows)]
@@ -332,10 +331,3 @@ class EmisPlanter:
             self.planter.key.added.add(("registrations", self.record(sheet.row(line), "PatientGuid")))
             number = sheet.row(line)["NhsNumber"]
             self.planter.note(kind, sheet, line, outcome="mended", rule="the person counts once", about=number)
-
-    def _truncate(self, practice: str) -> None:
-        """The file ends in the middle of a record."""
-        sheet = self.table(practice, "Prescribing_IssueRecord")
-        line = sheet.append(dict(sheet.row(1)) | {"IssueRecordGuid": NOBODY})
-        sheet.garbled[line] = lambda text: text[: len(text) // 2]
-        self.planter.note("file cut in the middle of a record", sheet, line, rule="broken_quotes")

@@ -197,6 +197,9 @@ class Mended:
             return self._dates(defect.about) == [None]
         if defect.rule == "read by name":
             return read_ledger(self.marred.home).filter(file=defect.file)["status"].to_list() == ["loaded"]
+        if defect.rule.startswith("told: "):
+            row = read_ledger(self.marred.home).filter(file=defect.file).row(0, named=True)
+            return row["status"] == "loaded" and defect.rule.removeprefix("told: ") in str(row["reason"])
         person = person_ids([defect.about], load_key(self.marred))[0]
         if defect.rule == "all of the patient goes":
             return all(_table(self.marred, table).filter(person_id=person).is_empty() for table in GP_TABLES)
@@ -213,6 +216,8 @@ class Mended:
 
     def _says(self, person: int, measure: str, says: str) -> bool:
         """Whether the week's value of a measure is the one without the defect, a stated one, or none."""
+        if _week(self.marred, "people").filter(person_id=person).is_empty():
+            return False
         if measure == "smoking_current":
             return _week(self.marred, "conditions").filter(person_id=person, condition=measure).is_empty()
         found, before = (
