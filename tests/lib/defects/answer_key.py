@@ -4,6 +4,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import polars as pl
+
 from pipelines.io.landing.ingest import ingest
 from pipelines.io.warehouse import Warehouse
 from pipelines.io.weekly_build import build_tables
@@ -24,20 +26,27 @@ def plant(folder: Path, *, each: int = 3, people: int = 1200, practices: int = 2
     clean = land(folder / "clean", people=people, practices=practices, seed=seed)
     marred = Settings(home=folder / "marred")
     shutil.copytree(clean.home, marred.home)
+    ingest(clean)
+    _make_week(clean)
     planter = Planter(marred.landing, seed)
     emis = _emis_planter(planter)
     emis.plant(each)
-    ClinicalPlanter(emis).plant(each)
+    ClinicalPlanter(emis, _counted(clean)).plant(each)
     HospitalPlanter(planter, _listed(planter, emis)).plant(each + 1)
     planter.write()
-    for settings in (clean, marred):
-        ingest(settings)
+    ingest(marred)
     largest, *others = _by_size(planter)
     DeliveryPlanter(emis, [largest, *others[ROW_PRACTICES:]]).plant()
     ingest(marred)
-    for settings in (clean, marred):
-        _make_week(settings)
+    _make_week(marred)
     return Grader(clean, marred, planter.key)
+
+
+def _counted(settings: Settings) -> set[str]:
+    """The made-up NHS numbers of the people of the week."""
+    people = Warehouse(settings).read("people", AS_OF).select("person_id").collect()
+    known = pl.concat([pl.read_parquet(path) for path in (settings.identity / "people").glob("*.parquet")])
+    return set(known.join(people, on="person_id", how="semi")["nhs_number"])
 
 
 def _make_week(settings: Settings) -> None:

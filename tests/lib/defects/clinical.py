@@ -50,6 +50,8 @@ class ClinicalPlanter:
     """Plants in the observations of practices whose records have defects too."""
 
     emis: EmisPlanter
+    counted: set[str]
+    """NHS numbers of the people of the week."""
 
     def plant(self, each: int) -> None:
         """Every kind, some times each, over the practices in turn."""
@@ -63,11 +65,11 @@ class ClinicalPlanter:
             for kind_name, value, unit, says in SCALES:
                 self._new(kind_name, practice, "fev1_fvc_ratio", value=value, unit=unit, says=says)
 
-    def _codes(self, practice: str, measure: str) -> dict[str, str]:
-        """Concept to the practice's own code id, of the concepts of a measure."""
+    def _codes(self, practice: str, measure: str) -> list[str]:
+        """The practice's own ids of the codes of a measure, or of a codelist."""
         wanted = {str(code) for code in codes_of(measure)}
-        rows = self.emis.table(practice, "Coding_ClinicalCode").rows
-        return {row["SnomedCTConceptId"]: row["CodeId"] for row in rows if row["SnomedCTConceptId"] in wanted}
+        rows = [row for row in self.emis.table(practice, "Coding_ClinicalCode").rows if row["CodeId"]]
+        return [row["CodeId"] for row in rows if row["SnomedCTConceptId"] in wanted]
 
     def _reading(self, kind: ReadingKind, number: int) -> None:
         """The defect at the first practice from here on with someone who has one reading only."""
@@ -76,7 +78,7 @@ class ClinicalPlanter:
 
     def _lone_readings(self, kind: ReadingKind, practice: str) -> list[int]:
         """The lines of readings that are the only one of their patient."""
-        sheet, codes = self.emis.table(practice, TABLE), set(self._codes(practice, kind.measure).values())
+        sheet, codes = self.emis.table(practice, TABLE), set(self._codes(practice, kind.measure))
         numbers = Counter(row["PatientGuid"] for row in sheet.rows if row["CodeId"] in codes)
         patients = self._untouched(practice, sheet)
         return [
@@ -99,8 +101,8 @@ class ClinicalPlanter:
     ) -> None:
         """A reading of someone who has none."""
         sheet, codes = self.emis.table(practice, TABLE), self._codes(practice, measure)
-        code_id = next(iter(codes.values()), None) or self._add_code(practice, measure)
-        have = {row["PatientGuid"] for row in sheet.rows if row["CodeId"] in set(codes.values())}
+        code_id = codes[0] if codes else self._add_code(practice, measure)
+        have = {row["PatientGuid"] for row in sheet.rows if row["CodeId"] in codes}
         patients = {
             guid: row
             for guid, row in self._untouched(practice, sheet).items()
@@ -130,8 +132,7 @@ class ClinicalPlanter:
         self.emis.planter.note(kind, sheet, line, outcome="mended", rule=rule, about=patient["NhsNumber"])
 
     def _untouched(self, practice: str, sheet: Sheet) -> dict[str, Row]:
-        """Patients none of whose observations has a defect, and who have not opted out: the week has them."""
+        """Patients of the week none of whose observations has a defect."""
         marred = {sheet.rows[line - 1]["PatientGuid"] for line in sheet.used}
-        dissent = set(self._codes(practice, "type_1_opt_out").values())
-        marred |= {row["PatientGuid"] for row in sheet.rows if row["CodeId"] in dissent}
-        return {guid: row for guid, row in self.emis.plain_patients(practice).items() if guid not in marred}
+        plain = self.emis.plain_patients(practice)
+        return {guid: row for guid, row in plain.items() if guid not in marred and row["NhsNumber"] in self.counted}
