@@ -11,6 +11,7 @@ from data_contracts.clinical.from_record import load_record_rules
 from data_contracts.clinical.registers import Register, RegisterRule, load_registers
 from data_contracts.tables.weekly import LifestyleFlags
 from pipelines.io.examples import Example, ExampleFile, load_examples
+from pipelines.programme_pages import programme_pages
 
 EXAMPLES = Path(__file__).parents[1] / "tests" / "spec" / "definitions"
 INTRODUCTIONS = {
@@ -50,7 +51,9 @@ Describe = Callable[[str], tuple[str, list[str]]]
 
 def definition_pages() -> dict[str, str]:
     """The text of each page, by its path under docs."""
-    return {f"definitions/{path.stem}.md": _page(load_examples(path)) for path in sorted(EXAMPLES.glob("*.yaml"))}
+    files = {path.stem: load_examples(path) for path in sorted(EXAMPLES.glob("*.yaml"))}
+    programmes = programme_pages(files.pop("programme_states"))
+    return {f"definitions/{name}.md": _page(file) for name, file in files.items()} | programmes
 
 
 def _page(file: ExampleFile) -> str:

@@ -17,7 +17,15 @@ MONDAY_NINE = dg.FreshnessPolicy.cron(
 
 @dg.asset(
     partitions_def=weeks,
-    deps=["target_lists", "complex_care", "programme_states", "non_responders", "lifestyle_risk", "people"],
+    deps=[
+        "target_lists",
+        "complex_care",
+        "programme_records",
+        "programme_states",
+        "non_responders",
+        "lifestyle_risk",
+        "people",
+    ],
     group_name="releases",
     kinds={"parquet", "excel"},
     owners=OWNERS,

@@ -38,21 +38,26 @@ def count_cohorts(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
 
     Totals and rates are made from the rounded counts; a total leaves hidden parts out.
     """
-    grouped = _grouped(tables)
-    parts = pl.concat(
-        [
-            _counts(grouped, members, grouping=grouping, cohort=cohort)
-            for cohort, members in members_of(tables, rules=rules).items()
-            for grouping in GROUPINGS
-        ]
-    )
-    counts = pl.concat([parts, _totals(parts)])
+    counts = count_groups(tables, members_of(tables, rules=rules), groupings=GROUPINGS)
     registered = counts.filter(pl.col("cohort") == "registered").select("grouping", "group", whole="people")
     return (
         counts.join(registered, on=["grouping", "group"], how="left", validate="m:1")
         .with_columns(per_1000=(pl.col("people") * 1000 / pl.col("whole")).round(1))
         .drop("whole")
     )
+
+
+def count_groups(tables: CohortTables, members: dict[str, pl.Series], *, groupings: list[str]) -> pl.DataFrame:
+    """One row per grouping, group and cohort: people, hidden (null) or rounded; totals are sums of what is shown."""
+    grouped = _grouped(tables)
+    parts = pl.concat(
+        [
+            _counts(grouped, ids, grouping=grouping, cohort=cohort)
+            for cohort, ids in members.items()
+            for grouping in groupings
+        ]
+    )
+    return pl.concat([parts, _totals(parts)])
 
 
 def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:

@@ -122,12 +122,3 @@ def round_count(count: pl.Expr) -> pl.Expr:
 def safe_counts(people: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """One row per combination of ``by``: people, hidden (null) or rounded. The only way a count leaves."""
     return people.group_by(by).agg(people=pl.len()).with_columns(people=round_count(pl.col("people"))).sort(by)
-
-
-def safe_rates(part: pl.DataFrame, whole: pl.DataFrame, *, by: list[str], per: int) -> pl.DataFrame:
-    """One row per combination of ``by``: people per so many, from rounded counts; null where either is hidden."""
-    return (
-        whole.join(part, on=by, how="left", validate="1:1", nulls_equal=True, suffix="_part")
-        .with_columns(rate=(pl.col("people_part") * per / pl.col("people")).round(1))
-        .sort(by)
-    )

@@ -4,10 +4,12 @@ import pytest
 
 from pipelines.generated import DOCS, pages
 
+PAGES = pages()
 
-@pytest.mark.parametrize("name", list(pages()))
+
+@pytest.mark.parametrize("name", PAGES)
 def test_generated_page_is_current(name: str) -> None:
-    assert (DOCS / name).read_text("utf-8") == pages()[name], "run `make docs`"
+    assert (DOCS / name).read_text("utf-8") == PAGES[name], "run `make docs`"
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:

@@ -47,6 +47,9 @@ def _answers(file: ExampleFile, definition: str) -> dict[int, Any]:
     if file.table == "score_inputs":
         score, name = definition.split(".")
         return _pairs(rows.filter(pl.col("score") == score, pl.col("input") == name), "value")
+    if file.table == "programme_states":
+        own = rows.filter(pl.col("programme") == definition)
+        return _pairs(own.with_columns(told=pl.concat_str("state", pl.lit(" "), "grade")), "told")
     return _pairs(rows, definition)
 
 

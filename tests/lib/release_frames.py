@@ -99,6 +99,7 @@ WEEKLY_NAMES = [
     "lifestyle_flags",
     "risk_scores",
     "complex_care",
+    "programme_records",
     "programme_states",
     "non_responders",
     "lifestyle_risk",
@@ -164,6 +165,10 @@ def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, cha
     if chance.random() < 0.3:
         state = chance.choice(["did_not_respond", "declined", "up_to_date"])
         rows["programme_states"].append(gap_of(person_id, practice, state=state, is_gap=state == "did_not_respond"))
+        rows["programme_records"].append(
+            {"person_id": person_id, "programme": "bowel", "rule_number": 0, "first_due_date": dt.date(2024, 3, 12)}
+            | {"doses": 0, "is_excluded": False, "is_done_elsewhere": False, "is_clear": False}
+        )
         if state == "did_not_respond":
             rows["non_responders"].append(
                 {
@@ -214,7 +219,7 @@ def gap_of(person_id: int, practice: str, **values: object) -> dict[str, object]
 
 def weekly_tables(rows: dict[str, list[dict[str, object]]]) -> WeeklyTables:
     """The rows as the tables that lists are made from, contracts checked."""
-    names = [name for name in WEEKLY_NAMES if name != "cambridge_scores"]
+    names = [name for name in WEEKLY_NAMES if name not in ("cambridge_scores", "programme_records")]
     return WeeklyTables(**{name: valid(name, rows[name]).lazy() for name in names})
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from data_contracts.clinical.definitions import load_measures, read_definition_csv
 from data_contracts.clinical.from_record import load_record_rules
+from data_contracts.clinical.programmes.definition import rules_in_force
 from data_contracts.clinical.registers import load_registers
 from tests.lib.examples import EXAMPLES, found_and_expected
 
@@ -13,6 +14,7 @@ DEFINED = {
     "registers": set(load_registers()),
     "measurements": set(load_measures()),
     "score_inputs": set(load_record_rules().select("score", "input").unique().iter_rows()),
+    "programme_states": set(rules_in_force(EXAMPLES["programme_states"].as_of)["programme"]),
     "lifestyle_flags": set(read_definition_csv("lifestyle_rules.csv")["flag"]) - {"asked_of"} - NEEDS_A_SCORE,
 }
 TRIED = [(name, definition) for name, file in EXAMPLES.items() for definition in sorted(file.definitions)]

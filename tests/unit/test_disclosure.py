@@ -15,8 +15,6 @@ from pipelines.steps.disclosure import (
     quasi_identifiers,
     recipient_key,
     round_count,
-    safe_counts,
-    safe_rates,
     smallest_group,
 )
 
@@ -47,13 +45,6 @@ def test_pseudonyms_hold_no_digit() -> None:
 )
 def test_small_counts_are_hidden_and_the_rest_rounded(count: int, shown: int | None) -> None:
     assert pl.select(round_count(pl.lit(count)).alias("n"))["n"][0] == shown
-
-
-def test_rates_are_made_of_rounded_counts_and_hidden_with_them() -> None:
-    whole = pl.DataFrame({"fifth": [1] * 103 + [2] * 51})
-    part = pl.DataFrame({"fifth": [1] * 13 + [2] * 7})
-    rates = safe_rates(safe_counts(part, ["fifth"]), safe_counts(whole, ["fifth"]), by=["fifth"], per=100)
-    assert rates["rate"].to_list() == [14.3, None]
 
 
 def test_months_are_as_fine_as_dates_get() -> None:

@@ -107,6 +107,24 @@ def load_groups() -> pl.DataFrame:
     return rows
 
 
+@cache
+def load_coverage() -> pl.DataFrame:
+    """One row per measure of coverage that England publishes: who is counted, by which doses, and its figure."""
+    rows = read_definition_csv(
+        "programmes/coverage.csv",
+        age_from=pl.Int16,
+        age_below=pl.Int16,
+        doses=pl.Int16,
+        published_percent=pl.Float64,
+    )
+    strange = set(rows["programme"]) - set(load_programmes()) | set(rows["rule"].drop_nulls()) - set(
+        load_rules()["rule"]
+    )
+    if strange:
+        raise ValueError(f"coverage.csv: no programme or rule is named {sorted(strange)}")
+    return rows
+
+
 def check_rules(rules: pl.DataFrame) -> None:
     """Refuses rules that cannot be right.
 

@@ -32,6 +32,7 @@ from pipelines.io.target_lists import read_slots
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
 from pipelines.steps.aggregates import CohortTables, count_cohorts
+from pipelines.steps.coverage import count_coverage
 from pipelines.steps.disclosure import (
     mask_rare,
     pseudonyms,
@@ -48,6 +49,7 @@ TABLES = [
     "people",
     "target_lists",
     "complex_care",
+    "programme_records",
     "programme_states",
     "non_responders",
     "lifestyle_risk",
@@ -237,6 +239,9 @@ class _Writer:
         counts = count_cohorts(tables, rules=self.rules)
         (folder / "tables.csv").write_bytes(counts.write_csv().encode("utf-8"))
         self._add(folder / "tables.csv", rows=counts.height)
+        coverage = count_coverage(tables, icb.tables["programme_records"], rules=self.rules)
+        (folder / "coverage.csv").write_bytes(coverage.write_csv().encode("utf-8"))
+        self._add(folder / "coverage.csv", rows=coverage.height)
         left_out = count_left_out(icb.allowed.ledger)
         (folder / "opt_outs.csv").write_bytes(left_out.write_csv().encode("utf-8"))
         self._add(folder / "opt_outs.csv", rows=left_out.height)
@@ -248,6 +253,7 @@ class _Writer:
             model_versions=tuple(sorted(icb.tables["risk_scores"]["model_version"].drop_nulls().unique())),
             tables=tables,
             counts=counts,
+            coverage=coverage,
             places=int(places["places"].sum()),
         )
         write_summary(week, folder / "summary.html", rules=self.rules)

@@ -15,7 +15,7 @@ from data_contracts.actions import Actions
 from data_contracts.tables.release import AGE_BANDS
 from pipelines.io.releases.workbook import long_date
 from pipelines.steps.aggregates import NOT_KNOWN, TOTAL, CohortTables
-from pipelines.steps.disclosure import round_count, safe_counts, safe_rates
+from pipelines.steps.disclosure import round_count
 
 PAGE = files("pipelines.io.releases")
 PAGES = {"summary.jinja", "quality.jinja"}
@@ -45,6 +45,8 @@ class IcbWeek:
     tables: CohortTables
     counts: pl.DataFrame
     """What count_cohorts returns."""
+    coverage: pl.DataFrame
+    """What count_coverage returns."""
     places: int
     """Places of the week at all practices."""
 
@@ -60,7 +62,8 @@ def write_summary(week: IcbWeek, path: Path, *, rules: Actions) -> None:
             data_until=long_date(week.data_until) if week.data_until else "not known",
             style=style(),
             headline=headline(week),
-            charts=_charts(week, rules=rules),
+            charts=_charts(week),
+            coverage=_coverage_rows(week),
             practices=_practice_rows(week),
             groups=_group_rows(week),
             quality=quality(week),
@@ -120,15 +123,35 @@ def quality(week: IcbWeek) -> list[tuple[str, str]]:
     return [(label, in_digits(count)) for label, count in safe.with_columns(round_count(pl.col("count"))).rows()]
 
 
-def coverage_gaps(week: IcbWeek, *, rules: Actions) -> pl.DataFrame:
-    """One row per programme: share of eligible people who are overdue, in per cent of rounded counts."""
-    eligible = week.tables.programme_states.filter(~pl.col("state").is_in(["not_eligible", "not_yet_due"]))
-    overdue = eligible.filter("is_gap")
-    titles = {name: programme.title for name, programme in rules.programmes.items()}
-    rates = safe_rates(
-        safe_counts(overdue, ["programme"]), safe_counts(eligible, ["programme"]), by=["programme"], per=100
-    )
-    return rates.with_columns(title=pl.col("programme").replace_strict(titles, default=pl.col("programme")))
+def coverage_of(week: IcbWeek, *, grouping: str = "practice", group: str = TOTAL) -> pl.DataFrame:
+    """One row per measure: title, percentage covered of one group, and the published figure, in the table's order."""
+    rows = week.coverage.filter((pl.col("grouping") == grouping) & (pl.col("group") == group))
+    return rows.select("measure", "title", "coverage_percent", "published_percent", "published_for")
+
+
+def _coverage_rows(week: IcbWeek) -> list[list[dict[str, str]]]:
+    """Rows of the table that sets coverage here beside the published figure and the two ends of deprivation."""
+    ends = {end: coverage_of(week, grouping="deprivation_fifth", group=end) for end in ("1", "5")}
+    of_end = {end: dict(frame.select("measure", "coverage_percent").rows()) for end, frame in ends.items()}
+    return [
+        [
+            {"text": row["title"]},
+            *(
+                {"text": _percent(figure), "format": "numeric"}
+                for figure in (
+                    row["coverage_percent"],
+                    of_end["1"].get(row["measure"]),
+                    of_end["5"].get(row["measure"]),
+                )
+            ),
+            {"text": f"{_percent(row['published_percent'])} ({row['published_for']})", "format": "numeric"},
+        ]
+        for row in coverage_of(week).drop_nulls("published_percent").iter_rows(named=True)
+    ]
+
+
+def _percent(figure: float | None) -> str:
+    return "hidden" if figure is None else f"{figure:.1f}%"
 
 
 def in_digits(count: int | None) -> str:
@@ -166,7 +189,7 @@ class Chart:
     svg: str
 
 
-def _charts(week: IcbWeek, *, rules: Actions) -> list[Chart]:
+def _charts(week: IcbWeek) -> list[Chart]:
     """The charts that have something to show."""
     rates = {
         "network": "Complex-care places by primary care network",
@@ -174,11 +197,15 @@ def _charts(week: IcbWeek, *, rules: Actions) -> list[Chart]:
         "ethnic_group": "Complex-care places by ethnic group",
     }
     listed = wide_counts(week, "practice").select("group", value="on_the_list")
-    gaps = coverage_gaps(week, rules=rules).select(group="title", value="rate")
+    covered = (
+        coverage_of(week)
+        .filter(pl.col("published_percent").is_null())
+        .select(group="title", value="coverage_percent")
+    )
     charts = [
         _bars(listed, "People on this week's list, by practice", "people"),
         *[_bars(_rates(week, name), title, "places per 1,000 people") for name, title in rates.items()],
-        _bars(gaps, "Overdue for screening, immunisation or recall", "per cent of those for whom it is due"),
+        _bars(covered, "Up to date with screening, immunisation and recall", "per cent of those for whom it is due"),
     ]
     return [chart for chart in charts if chart is not None]
 

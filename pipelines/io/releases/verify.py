@@ -21,6 +21,7 @@ ALWAYS_THERE = {
     "lifestyle_risk.parquet",
     "wide.parquet",
     "tables.csv",
+    "coverage.csv",
     "opt_outs.csv",
     "data_dictionary.csv",
     "summary.html",
@@ -110,10 +111,9 @@ def _icb(folder: Path) -> Iterator[str]:
                 yield f"{name}.parquet has other columns than its contract"
             else:
                 yield from (f"{name}.parquet {problem}" for problem in _cohort(table))
-    if (folder / "tables.csv").is_file():
-        yield from _counts(_csv_rows(folder / "tables.csv"))
-    if (folder / "opt_outs.csv").is_file():
-        yield from _left_out(_csv_rows(folder / "opt_outs.csv"))
+    for name, check in {"tables.csv": _counts, "coverage.csv": _covered, "opt_outs.csv": _left_out}.items():
+        if (folder / name).is_file():
+            yield from check(_csv_rows(folder / name))
     for page in ("summary.html", "quality.html"):
         if (folder / page).is_file():
             yield from _page(page, (folder / page).read_text("utf-8"))
@@ -182,6 +182,19 @@ def _counts(rows: list[list[str]]) -> Iterator[str]:
     wrong = sum(int(counts[grouping, "total", cohort] or 0) != parts for (grouping, cohort), parts in sums.items())
     if wrong:
         yield f"tables.csv holds {wrong} totals that are not the sum of the parts shown"
+
+
+def _covered(rows: list[list[str]]) -> Iterator[str]:
+    """Problems of the coverage table: a count below 10 or not rounded, a percentage of what is hidden."""
+    counts = [(row[4], row[5], row[6]) for row in rows[1:]]
+    exact = sum(
+        int(count) % 5 != 0 or int(count) < 10 for due, covered, _ in counts for count in (due, covered) if count
+    )
+    if exact:
+        yield f"coverage.csv shows {exact} counts that are not rounded to 5 or are below 10"
+    wrong = sum(bool(percent) and not (due and covered) for due, covered, percent in counts)
+    if wrong:
+        yield f"coverage.csv shows {wrong} percentages of counts that are hidden"
 
 
 def _left_out(rows: list[list[str]]) -> Iterator[str]:
