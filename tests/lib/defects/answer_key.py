@@ -29,9 +29,9 @@ def plant(folder: Path, *, each: int = 3, people: int = 1200, practices: int = 2
     ingest(clean)
     _make_week(clean)
     planter = Planter(marred.landing, seed)
-    emis = _emis_planter(planter)
+    emis = _emis_planter(planter, _counted(clean))
     emis.plant(each)
-    ClinicalPlanter(emis, _counted(clean)).plant(each)
+    ClinicalPlanter(emis).plant(each)
     HospitalPlanter(planter, _listed(planter, emis)).plant(each + 1)
     planter.write()
     ingest(marred)
@@ -65,7 +65,7 @@ def _by_size(planter: Planter) -> list[str]:
     return sorted(patients, key=lambda practice: (-len(patients[practice]), practice))
 
 
-def _emis_planter(planter: Planter) -> EmisPlanter:
+def _emis_planter(planter: Planter, counted: set[str]) -> EmisPlanter:
     counts = Counter(row["NhsNumber"] for rows in _patients(planter).values() for row in rows)
     at_hospital = {
         line.split("|")[0]
@@ -73,7 +73,7 @@ def _emis_planter(planter: Planter) -> EmisPlanter:
         for line in path.read_text("utf-8").splitlines()
     }
     single = {number for number, records in counts.items() if records == 1}
-    return EmisPlanter(planter, _by_size(planter)[1 : ROW_PRACTICES + 1], single, single - at_hospital)
+    return EmisPlanter(planter, _by_size(planter)[1 : ROW_PRACTICES + 1], single, single - at_hospital, counted)
 
 
 def _listed(planter: Planter, emis: EmisPlanter) -> set[str]:

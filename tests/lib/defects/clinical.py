@@ -50,8 +50,6 @@ class ClinicalPlanter:
     """Plants in the observations of practices whose records have defects too."""
 
     emis: EmisPlanter
-    counted: set[str]
-    """NHS numbers of the people of the week."""
 
     def plant(self, each: int) -> None:
         """Every kind, some times each, over the practices in turn."""
@@ -135,4 +133,6 @@ class ClinicalPlanter:
         """Patients of the week none of whose observations has a defect."""
         marred = {sheet.rows[line - 1]["PatientGuid"] for line in sheet.used}
         plain = self.emis.plain_patients(practice)
-        return {guid: row for guid, row in plain.items() if guid not in marred and row["NhsNumber"] in self.counted}
+        return {
+            guid: row for guid, row in plain.items() if guid not in marred and row["NhsNumber"] in self.emis.counted
+        }

@@ -142,6 +142,8 @@ class EmisPlanter:
     """NHS numbers with a record at one practice only."""
     settled: set[str]
     """Those of them without a hospital record."""
+    counted: set[str]
+    """NHS numbers of the people of the week."""
 
     def plant(self, each: int) -> None:
         """Every kind of defect of records, some times each, over the practices in turn."""
@@ -319,7 +321,7 @@ class EmisPlanter:
             born_before = [
                 guid
                 for guid, row in patients.items()
-                if row["DateOfBirth"] < "2000-01-01" < row["DateOfRegistration"]
+                if row["DateOfBirth"] < "2000-01-01" < row["DateOfRegistration"] and row["NhsNumber"] in self.counted
             ]
             guid = self.planter.chance.choice(born_before)
             own = self.table(practice, "Admin_Patient")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 import polars as pl
+import polars.selectors as cs
 
 from pipelines.io.identity import load_key, person_ids, record_ids
 from pipelines.io.ledger import NOT_LOADED, prove, read_ledger
@@ -260,4 +261,5 @@ def _table(settings: Settings, table: str) -> pl.DataFrame:
 
 
 def _week(settings: Settings, table: str) -> pl.DataFrame:
-    return Warehouse(settings).read(table, AS_OF).collect()
+    """A table of the week without the last digits of its numbers: a deviation adds up readings in any order."""
+    return Warehouse(settings).read(table, AS_OF).with_columns(cs.float().round(9)).collect()
