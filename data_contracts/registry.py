@@ -40,6 +40,7 @@ WEEKLY: dict[str, type[Contract]] = {
     "emergency_admissions": weekly.EmergencyAdmissions,
     "deaths": weekly.Deaths,
     "cambridge_scores": weekly.CambridgeScores,
+    "hospital_scores": weekly.HospitalScores,
     "prevention_scores": weekly.PreventionScores,
     "lifestyle_flags": weekly.LifestyleFlags,
     "risk_scores": weekly.RiskScores,

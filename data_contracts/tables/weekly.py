@@ -196,6 +196,22 @@ class CambridgeScores(Contract):
     conditions: str = pa.Field(nullable=True, description="Names of the conditions, joined by |; null if none")
 
 
+class HospitalScores(Contract):
+    """One row per person with a coded hospital spell in the last 24 months: Charlson and hospital frailty."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    charlson_quan_2011: pl.Int64 = pa.Field(ge=0, description="Charlson, Quan 2011 weights, all spells")
+    charlson_shmi: pl.Int64 = pa.Field(ge=0, description="Charlson, NHS SHMI v1.60 codes and weights, all spells")
+    charlson_1987_age_adjusted: pl.Int64 = pa.Field(ge=0, description="Charlson, 1987 weights plus age points")
+    hfrs: pl.Float64 = pa.Field(
+        nullable=True, ge=0, description="Hospital Frailty Risk Score, emergency spells; null if none is coded"
+    )
+    hfrs_band: str = pa.Field(
+        nullable=True, isin=["low", "intermediate", "high"], description="Under 5, 5 to 15, over 15"
+    )
+    hfrs_marks: str = pa.Field(nullable=True, description="Cautions about the frailty score, joined by |")
+
+
 class PreventionScores(Contract):
     """One row per person: QRISK3, QDiabetes and the NHS Health Check from the record, or why there is no score."""
 

@@ -13,6 +13,7 @@ from models.design import StudyDesign
 from models.drift import measure_drift
 from models.matrix import with_cambridge
 from models.published import cambridge
+from models.published.hospital import hospital_scores
 from models.published.prevention import prevention_scores
 from models.scoring import RISK, leave_unscored, score_people
 from models.training import label
@@ -50,6 +51,11 @@ def _cambridge_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.Data
     )
     inputs = cambridge.prepare(people, conditions, features, as_of=as_of)
     return cambridge.score(inputs).collect().sort("person_id")
+
+
+def _hospital_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
+    people, spells = (warehouse.read(table, as_of, icb).collect() for table in ("people", "spells"))
+    return hospital_scores(people, spells, as_of=as_of)
 
 
 def _prevention_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
@@ -127,6 +133,7 @@ def _target_lists(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFram
 
 STEPS = [
     WeeklyStep("cambridge_scores", ("people", "conditions", "person_features"), "scores", _cambridge_scores),
+    WeeklyStep("hospital_scores", ("people", "spells"), "scores", _hospital_scores),
     WeeklyStep("prevention_scores", ("people", "score_inputs"), "scores", _prevention_scores),
     WeeklyStep(
         "risk_scores", ("people", "person_features", "cambridge_scores", "risk_model"), "scores", _risk_scores
