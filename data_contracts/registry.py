@@ -46,6 +46,7 @@ WEEKLY: dict[str, type[Contract]] = {
     "risk_scores": weekly.RiskScores,
     "model_drift": weekly.ModelDrift,
     "complex_care": weekly.ComplexCare,
+    "risk_reasons": weekly.RiskReasons,
     "programme_records": weekly.ProgrammeRecords,
     "programme_states": weekly.ProgrammeStates,
     "cohort_moves": weekly.CohortMoves,

@@ -2,29 +2,37 @@
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from annotated_types import MinLen
 
 from models.calibration import Calibration
 from models.design import Absent, Frozen, StudyDesign
-from models.matrix import Binning, Bins, Floats, Ints, batches, select_rows
+from models.matrix import Binning, Bins, Floats, Ints, Rows, batches, by_feature, places, select_rows
 
 SMALLEST_REASON = 0.005
 """Points below this show as 0.00 and are no reason."""
+
+POINTS_DECIMALS = 6
+"""Points are added as whole millionths: the sum is the same in any order and any company."""
+BATCH = 10_000
+"""People whose scores are added together: few enough to stay in the processor's cache."""
+THREADS = 2
 
 SCORES = {
     "person_id": pl.Int64,
     "raw_score": pl.Float64,
     "risk": pl.Float64,
-    "reasons": pl.String,
     "unscored_reason": pl.String,
     "model_version": pl.String,
 }
+REASONS = {"person_id": pl.Int64, "reasons": pl.String}
 
 
 class PointsTable(Frozen):
@@ -57,6 +65,9 @@ class Ready:
 
     binnings: tuple[Binning, ...]
     by_bin: tuple[Floats, ...]
+    beyond_absent: tuple[Floats, ...]
+    """Millionths by bin over those of a person without a row, whose points are in the base."""
+    base: float
     starts: Ints
     """Where each feature's places begin."""
     texts: pl.Series
@@ -64,16 +75,21 @@ class Ready:
     """Points of the parts that may be shown as a reason; minus infinity for the others."""
 
 
-def make_ready(tables: Sequence[PointsTable]) -> Ready:
+def make_ready(intercept: float, tables: Sequence[PointsTable]) -> Ready:
     """The tables as arrays."""
     by_bin = tuple(table.by_bin for table in tables)
+    binnings = tuple(table.binning for table in tables)
+    whole = [np.round(points * 10**POINTS_DECIMALS) for points in by_bin]
+    absent = [points[binning.absent_bin] for points, binning in zip(whole, binnings, strict=True)]
     shown = [
         np.where((points >= SMALLEST_REASON) & table.is_reason, points, -np.inf)
         for table, points in zip(tables, by_bin, strict=True)
     ]
     return Ready(
-        binnings=tuple(table.binning for table in tables),
+        binnings=binnings,
         by_bin=by_bin,
+        beyond_absent=tuple(points - base for points, base in zip(whole, absent, strict=True)),
+        base=float(round(intercept * 10**POINTS_DECIMALS) + sum(absent)),
         starts=np.cumsum([0, *(len(points) for points in by_bin[:-1])], dtype=np.int64),
         texts=pl.Series(
             [f"{table.name}={x:.2f}" for table, points in zip(tables, by_bin, strict=True) for x in points]
@@ -103,25 +119,32 @@ class AdditiveModel(Frozen):
     @cached_property
     def ready(self) -> "Ready":
         """The tables as arrays, made once."""
-        return make_ready(self.tables)
+        return make_ready(self.intercept, self.tables)
 
     def parts(self, bins: Bins) -> Floats:
         """Points of each feature (row) and person (column)."""
         return np.stack([points[row] for points, row in zip(self.ready.by_bin, bins, strict=True)])
 
-    def raw_scores(self, bins: Bins) -> Floats:
-        """Intercept and points added in the order of the features, so that company changes nothing."""
-        total = np.full(bins.shape[1], self.intercept)
-        for points, row in zip(self.ready.by_bin, bins, strict=True):
-            total += points[row]
-        return total
-
     def score(self, features: pl.LazyFrame, people: pl.Series) -> pl.DataFrame:
         """One row per person id given, sorted by it: SCORES, where ``risk`` is that of the study's own outcome."""
         ids = people.unique().sort().to_numpy()
         rows = select_rows(features, self.names)
-        frames = [self._score_batch(bins, ids[place]) for place, bins in batches(rows, ids, self.ready.binnings)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            frames = list(pool.map(lambda place: self._score_batch(rows, ids[place]), places(len(ids), BATCH)))
         return pl.concat(frames) if frames else pl.DataFrame(schema=SCORES)
+
+    def explain(self, features: pl.LazyFrame, people: pl.Series) -> pl.DataFrame:
+        """One row per person id given, sorted by it: REASONS, the parts that raise the score most, largest first.
+
+        A part is written name=points; parts are joined by |; null if nothing raises the score.
+        """
+        ids = people.unique().sort().to_numpy()
+        rows = select_rows(features.join(people.to_frame("person_id").lazy(), on="person_id", how="semi"), self.names)
+        frames = [
+            pl.DataFrame({"person_id": ids[place], "reasons": self._reasons(bins)}, schema_overrides=REASONS)
+            for place, bins in batches(rows, ids, self.ready.binnings)
+        ]
+        return pl.concat(frames) if frames else pl.DataFrame(schema=REASONS)
 
     def contributions(self, features: pl.LazyFrame, people: pl.Series) -> pl.DataFrame:
         """One row per person and feature, with its points; with the intercept they add up to the raw score."""
@@ -135,33 +158,42 @@ class AdditiveModel(Frozen):
         parts = pl.DataFrame(self.parts(bins).T, schema=self.names).with_columns(person_id=pl.Series(ids))
         return parts.unpivot(index="person_id", variable_name="feature", value_name="points")
 
-    def _score_batch(self, bins: Bins, ids: Ints) -> pl.DataFrame:
-        raw = self.raw_scores(bins)
+    def _score_batch(self, rows: Rows, ids: Ints) -> pl.DataFrame:
+        total = np.full(len(ids), self.ready.base)
+        lacking = {number: np.ones(len(ids), dtype=bool) for number in self._needed}
+        for number, columns, values in by_feature(rows, ids, len(self.tables)):
+            bins = self.ready.binnings[number].bins_of(values)
+            total[columns] += self.ready.beyond_absent[number][bins]
+            if number in lacking:
+                lacking[number][columns] = bins == self.ready.binnings[number].unknown_bin
+        raw = total / 10**POINTS_DECIMALS
         scored = pl.DataFrame(
             {
                 "person_id": ids,
                 "raw_score": raw,
                 "risk": self.calibration.probabilities(raw),
-                "reasons": self._reasons(bins),
-                "unscored_reason": self._missing(bins),
+                "unscored_reason": self._first_lacking(lacking, len(ids)),
             },
             schema_overrides=SCORES,
         )
         is_scored = pl.col("unscored_reason").is_null()
-        values = ["raw_score", "risk", "reasons"]
         return scored.with_columns(
-            pl.when(is_scored).then(pl.col(values)),
+            pl.when(is_scored).then(pl.col("raw_score", "risk")),
             model_version=pl.when(is_scored).then(pl.lit(self.version)),
         )
 
-    def _missing(self, bins: Bins) -> pl.Series:
+    @cached_property
+    def _needed(self) -> list[int]:
+        """Places of the features without which there is no score."""
+        return [place for place, table in enumerate(self.tables) if table.is_needed]
+
+    def _first_lacking(self, lacking: dict[int, npt.NDArray[np.bool_]], people: int) -> pl.Series:
         """Which needed feature is unknown, if any: the first in the model's order."""
-        lacking = pl.Series([None] * bins.shape[1], dtype=pl.String)
-        for number in reversed([place for place, table in enumerate(self.tables) if table.is_needed]):
-            is_unknown = pl.Series(bins[number] == self.ready.binnings[number].unknown_bin)
-            text = pl.Series([f"{self.names[number]} is unknown"]).new_from_index(0, len(lacking))
-            lacking = text.zip_with(is_unknown, lacking)
-        return lacking
+        reasons = pl.Series([None] * people, dtype=pl.String)
+        for number in reversed(self._needed):
+            text = pl.Series([f"{self.names[number]} is unknown"]).new_from_index(0, people)
+            reasons = text.zip_with(pl.Series(lacking[number]), reasons)
+        return reasons
 
     def _reasons(self, bins: Bins) -> pl.Series:
         """The parts that raise each score most, largest first; equal parts in the order of the features."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +37,12 @@ class Binning:
 
     def bins_of(self, values: Floats) -> Bins:
         """The bin of each value: how many edges it reaches; what is not a number is unknown."""
-        bins = np.searchsorted(self.edges, values, side="right")
-        return np.where(np.isnan(values), self.unknown_bin, bins).astype(np.uint8)
+        # What is not a number sorts after infinity.
+        return np.searchsorted(self._ends, values, side="right").astype(np.uint8)
+
+    @cached_property
+    def _ends(self) -> Floats:
+        return np.append(self.edges, np.inf)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Rows:
     """The rows of the chosen features, sorted by person: who, which feature (its place in the list), what value."""
 
     person_id: Ints
-    code: npt.NDArray[np.uint32]
+    code: npt.NDArray[np.uint16]
     value: Floats
 
 
@@ -62,7 +67,7 @@ def select_rows(features: pl.LazyFrame, names: Sequence[str]) -> Rows:
     frame = (
         features.select("person_id", pl.col("feature").cast(pl.Enum(list(names)), strict=False), "value")
         .filter(pl.col("feature").is_not_null())
-        .select("person_id", pl.col("feature").to_physical().cast(pl.UInt32).alias("code"), "value")
+        .select("person_id", pl.col("feature").to_physical().cast(pl.UInt16).alias("code"), "value")
         .collect()
     )
     if not frame["person_id"].is_sorted():
@@ -72,9 +77,13 @@ def select_rows(features: pl.LazyFrame, names: Sequence[str]) -> Rows:
 
 def batches(rows: Rows, people: Ints, binnings: Sequence[Binning]) -> Iterator[tuple[slice, Bins]]:
     """For each batch of the sorted people: its place, and bin numbers, one row per feature and column per person."""
-    for start in range(0, len(people), BATCH_PEOPLE):
-        place = slice(start, min(start + BATCH_PEOPLE, len(people)))
+    for place in places(len(people), BATCH_PEOPLE):
         yield place, bin_batch(rows, people[place], binnings)
+
+
+def places(people: int, batch: int) -> Iterator[slice]:
+    """The places of batches, one after the other."""
+    return (slice(start, min(start + batch, people)) for start in range(0, people, batch))
 
 
 def bin_batch(rows: Rows, people: Ints, binnings: Sequence[Binning]) -> Bins:
@@ -83,20 +92,35 @@ def bin_batch(rows: Rows, people: Ints, binnings: Sequence[Binning]) -> Bins:
     Raises:
         ValueError: a person has two values of one feature.
     """
-    first, last = np.searchsorted(rows.person_id, [people[0], people[-1] + 1])
-    column = np.searchsorted(people, rows.person_id[first:last])
-    is_wanted = people[column] == rows.person_id[first:last]
-    column, code = column[is_wanted], rows.code[first:last][is_wanted]
-    value = rows.value[first:last][is_wanted]
-    _refuse_repeats(code, column, len(people), binnings)
     bins = np.empty((len(binnings), len(people)), dtype=np.uint8)
-    order = np.argsort(code, kind="stable")
-    ends = np.searchsorted(code[order], np.arange(len(binnings) + 1))
     for number, binning in enumerate(binnings):
-        of_feature = order[ends[number] : ends[number + 1]]
         bins[number] = binning.absent_bin
-        bins[number, column[of_feature]] = binning.bins_of(value[of_feature])
+    for number, columns, values in by_feature(rows, people, len(binnings)):
+        bins[number, columns] = binnings[number].bins_of(values)
     return bins
+
+
+def by_feature(rows: Rows, people: Ints, features: int) -> Iterator[tuple[int, Ints, Floats]]:
+    """For each feature: its number, the columns of the people (sorted by id) who have a row of it, and the values.
+
+    Raises:
+        ValueError: a person has two values of one feature.
+    """
+    first, last = np.searchsorted(rows.person_id, [people[0], people[-1] + 1])
+    person, code, value = rows.person_id[first:last], rows.code[first:last], rows.value[first:last]
+    is_new = np.append(True, person[1:] != person[:-1])[: len(person)]
+    own_column = np.searchsorted(people, person[is_new])
+    is_wanted = people[own_column] == person[is_new]
+    nth = np.cumsum(is_new) - 1
+    if not is_wanted.all():
+        nth, code, value = (part[is_wanted[nth]] for part in (nth, code, value))
+    order = np.argsort(code, kind="stable")
+    column, value = own_column[nth[order]], value[order]
+    ends = np.cumsum([0, *np.bincount(code, minlength=features)])
+    for number in range(features):
+        own = slice(ends[number], ends[number + 1])
+        _refuse_repeats(column[own])
+        yield number, column[own], value[own]
 
 
 def shares_of(bins: Bins, counts: Iterable[int]) -> list[Floats]:
@@ -104,10 +128,8 @@ def shares_of(bins: Bins, counts: Iterable[int]) -> list[Floats]:
     return [np.bincount(row, minlength=count) / max(len(row), 1) for row, count in zip(bins, counts, strict=True)]
 
 
-def _refuse_repeats(code: npt.NDArray[np.uint32], column: Ints, width: int, binnings: Sequence[Binning]) -> None:
-    seen = np.zeros(len(binnings) * width, dtype=bool)
-    seen[code.astype(np.int64) * width + column] = True
-    repeats = len(code) - int(seen.sum())
+def _refuse_repeats(columns: Ints) -> None:
+    repeats = int((columns[1:] == columns[:-1]).sum())
     if repeats:
         raise ValueError(f"person_features: {repeats} rows repeat a person and feature; expected one row of each")
 

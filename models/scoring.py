@@ -6,7 +6,7 @@ from models.additive import AdditiveModel
 from models.matrix import with_cambridge
 
 RISK = "risk_avoidable_admission_12m"
-VALUES = ["raw_score", RISK, "reasons", "model_version"]
+VALUES = ["raw_score", RISK, "model_version"]
 
 
 def score_people(
@@ -41,7 +41,6 @@ def leave_unscored(people: pl.DataFrame) -> pl.DataFrame:
         "person_id",
         pl.lit(None, dtype=pl.Float64).alias("raw_score"),
         pl.lit(None, dtype=pl.Float64).alias(RISK),
-        reasons=pl.lit(None, dtype=pl.String),
         unscored_reason=pl.lit("no model has been promoted to champion"),
         model_version=pl.lit(None, dtype=pl.String),
     )

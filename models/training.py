@@ -8,14 +8,13 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from models.additive import AdditiveModel, PointsTable, sealed
+from models.additive import POINTS_DECIMALS, AdditiveModel, PointsTable, sealed
 from models.calibration import fit_calibration
 from models.design import OUTCOME_DATES, Estimator, Feature, StudyDesign
 from models.estimators import CAMBRIDGE, Fitted, Parts, Sample, fit, inputs_of
 from models.evaluation import Evaluation, Row, average_precision, c_statistic, evaluate, with_subgroups
 from models.matrix import Binning, Floats, Ints, Rows, batches, choose_edges, select_rows, shares_of, with_cambridge
 
-POINTS_DECIMALS = 6
 PEOPLE_FOR_THREADS = 100_000
 CAMBRIDGE_FEATURE = Feature(name=CAMBRIDGE, absent="zero")
 

@@ -300,11 +300,17 @@ class RiskScores(Contract):
     risk_avoidable_admission_12m: pl.Float64 = pa.Field(
         nullable=True, ge=0, le=1, description="Calibrated probability within 12 months"
     )
-    reasons: str = pa.Field(
-        nullable=True, description="The parts that raise the score most: name=points, joined by |"
-    )
     unscored_reason: str = pa.Field(nullable=True, description="Why there is no score; null when there is one")
     model_version: str = pa.Field(nullable=True, description="Which model made the score")
+
+
+class RiskReasons(Contract):
+    """One row per person in complex care who has a learned score: the parts that raise it most."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    reasons: str = pa.Field(
+        nullable=True, description="Parts of the raw score, largest first: name=points, joined by |"
+    )
 
 
 class ModelDrift(Contract):

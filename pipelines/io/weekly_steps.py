@@ -72,6 +72,18 @@ def _risk_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame
     return score_people(model, warehouse.read("person_features", as_of, icb), people, cambridge_scores)
 
 
+def _risk_reasons(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
+    model = ModelStore(warehouse.settings.models, load_features()).champion()
+    members, scores, cambridge_scores = (
+        warehouse.read(table, as_of, icb) for table in ("complex_care", "risk_scores", "cambridge_scores")
+    )
+    chosen = members.join(scores.drop_nulls("raw_score"), on="person_id", how="semi").select("person_id").collect()
+    if model is None or chosen.is_empty():
+        return empty_table("risk_reasons")
+    features = with_cambridge(warehouse.read("person_features", as_of, icb), cambridge_scores.collect())
+    return model.explain(features, chosen["person_id"])
+
+
 def _model_drift(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
     model = ModelStore(warehouse.settings.models, load_features()).champion()
     if model is None:
@@ -137,6 +149,12 @@ STEPS = [
     WeeklyStep("prevention_scores", ("people", "score_inputs"), "scores", _prevention_scores),
     WeeklyStep(
         "risk_scores", ("people", "person_features", "cambridge_scores", "risk_model"), "scores", _risk_scores
+    ),
+    WeeklyStep(
+        "risk_reasons",
+        ("complex_care", "risk_scores", "person_features", "cambridge_scores", "risk_model"),
+        "scores",
+        _risk_reasons,
     ),
     WeeklyStep(
         "model_drift",

@@ -20,6 +20,7 @@ class WeeklyTables:
     non_responders: pl.LazyFrame
     lifestyle_risk: pl.LazyFrame
     risk_scores: pl.LazyFrame
+    risk_reasons: pl.LazyFrame
     lifestyle_flags: pl.LazyFrame
     person_features: pl.LazyFrame
     conditions: pl.LazyFrame
@@ -233,6 +234,7 @@ def _reason_tables(tables: WeeklyTables, chosen: pl.DataFrame) -> ReasonTables:
         chosen=chosen,
         complex_care=of_chosen(tables.complex_care),
         risk_scores=of_chosen(tables.risk_scores),
+        risk_reasons=of_chosen(tables.risk_reasons),
         person_features=of_chosen(tables.person_features),
         conditions=of_chosen(tables.conditions),
         measurements=of_chosen(tables.measurements),

@@ -18,6 +18,7 @@ class ReasonTables:
     chosen: pl.DataFrame
     complex_care: pl.DataFrame
     risk_scores: pl.DataFrame
+    risk_reasons: pl.DataFrame
     person_features: pl.DataFrame
     conditions: pl.DataFrame
     measurements: pl.DataFrame
@@ -117,7 +118,7 @@ def _score_parts(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
     """One row per person in complex care and part of the score, in the model's order, sensitive ones left out."""
     members = tables.complex_care.select("person_id")
     parts = (
-        tables.risk_scores.join(members, on="person_id", how="semi")
+        tables.risk_reasons.join(members, on="person_id", how="semi")
         .drop_nulls("reasons")
         .select("person_id", part=pl.col("reasons").str.split("|"))
         .explode("part")

@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import matrix
+from models import additive, matrix
 from models.additive import AdditiveModel
 from models.training import train
 from tests.lib.studies import Study, make_study
@@ -50,14 +50,17 @@ def test_parts_add_up_to_the_raw_score_and_risk_is_a_probability(values):
     if is_scored:
         assert abs(scores["raw_score"][0] - total) < 1e-9
         assert 0 <= scores["risk"][0] <= 1
-        assert "prison" not in (scores["reasons"][0] or "")
+        assert "prison" not in (model.explain(features, ids)["reasons"][0] or "")
 
 
 def test_batches_change_nothing(monkeypatch):
     study, model = trained()
-    whole = model.score(study.features, study.people["person_id"])
+    ids = study.people["person_id"]
+    whole = model.score(study.features, ids), model.explain(study.features, ids)
     monkeypatch.setattr(matrix, "BATCH_PEOPLE", 777)
-    assert model.score(study.features, study.people["person_id"]).equals(whole)
+    monkeypatch.setattr(additive, "BATCH", 777)
+    assert model.score(study.features, ids).equals(whole[0])
+    assert model.explain(study.features, ids).equals(whole[1])
 
 
 def test_risk_never_falls_as_the_raw_score_rises():

@@ -98,6 +98,7 @@ WEEKLY_NAMES = [
     "cambridge_scores",
     "lifestyle_flags",
     "risk_scores",
+    "risk_reasons",
     "complex_care",
     "programme_records",
     "programme_states",
@@ -158,10 +159,11 @@ def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, cha
             "person_id": person_id,
             "raw_score": risk - 4,
             "risk_avoidable_admission_12m": risk,
-            "reasons": "age_years=1.20|emergency_admissions_12m=0.93|has_heart_failure=0.71|hiv=0.40",
             "model_version": "avoidable_admission_12m 1",
         }
     )
+    parts = "age_years=1.20|emergency_admissions_12m=0.93|has_heart_failure=0.71|hiv=0.40"
+    rows["risk_reasons"].append({"person_id": person_id, "reasons": parts})
     if chance.random() < 0.3:
         state = chance.choice(["did_not_respond", "declined", "up_to_date"])
         rows["programme_states"].append(gap_of(person_id, practice, state=state, is_gap=state == "did_not_respond"))

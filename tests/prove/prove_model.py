@@ -6,6 +6,7 @@ import polars as pl
 
 from models.design import load_design
 from models.evaluation import Evaluation, against_oracle, evaluate
+from pipelines.io.studies import Question
 from pipelines.io.training import train_model
 from pipelines.io.warehouse import Warehouse
 from pipelines.io.weekly_build import build_tables
@@ -15,7 +16,9 @@ from tests.lib.workspaces import AS_OF
 from tests.prove.claims import Finding, at_least, at_most, proves
 
 STUDY = "avoidable_admission_12m"
-PEOPLE = 100_000
+PEOPLE = 500_000
+"""In each of two made-up populations: one to learn from, one to be judged on."""
+LARGE_GROUP = 20_000
 
 
 @proves("model")
@@ -23,8 +26,8 @@ def the_model_is_near_the_oracle(folder: Path) -> list[Finding]:
     """Trains on one made-up population and judges on another, whose next twelve months are known."""
     learned, judged = Settings(home=folder / "learned"), Settings(home=folder / "judged")
     for seed, settings in enumerate((learned, judged), start=31):
-        write_extracts(people=PEOPLE, practices=12, seed=seed, as_of=AS_OF, formats=["history"], out=settings.home)
-    trained = train_model(learned, STUDY, as_of=AS_OF)
+        write_extracts(people=PEOPLE, practices=60, seed=seed, as_of=AS_OF, formats=["history"], out=settings.home)
+    trained = train_model(learned, STUDY, Question(as_of=AS_OF))
     judged.models.symlink_to(learned.models.resolve(), target_is_directory=True)
     build_tables(Warehouse(judged), AS_OF, upto="risk_scores")
     judgement, oracle = _judge(judged)
@@ -41,8 +44,22 @@ def the_model_is_near_the_oracle(folder: Path) -> list[Finding]:
         at_least("calibration slope", judgement.value("calibration_slope"), 0.95),
         at_most("calibration slope, upper side", judgement.value("calibration_slope"), 1.05),
         at_most("mean calibration error (ICI)", judgement.value("calibration_index"), 0.005, digits=2),
+        at_most(
+            f"largest ICI among the groups of at least {LARGE_GROUP:,} people",
+            _worst_group(judgement),
+            0.01,
+            digits=2,
+        ),
         at_most("features of the model", len(trained.model.design.features), 100),
     ]
+
+
+def _worst_group(judgement: Evaluation) -> float:
+    """The largest mean calibration error in a large subgroup."""
+    figures = judgement.table.filter((pl.col("group") != "all") & pl.col("cut").is_null())
+    large = figures.filter((pl.col("metric") == "people") & (pl.col("value") >= LARGE_GROUP))
+    errors = figures.filter(pl.col("metric") == "calibration_index").join(large, on=["group", "level"], how="semi")
+    return float(errors["value"].max())  # type: ignore[arg-type]
 
 
 def _judge(settings: Settings) -> tuple[Evaluation, Evaluation]:

@@ -18,7 +18,7 @@ PERSON = {"person_id": 7}
 
 def tables(place_from: str = "complex_care", **rows: list[dict[str, object]]) -> ReasonTables:
     """Tables of one person, number 7, with the rows given."""
-    names = ["complex_care", "risk_scores", "person_features", "conditions", "measurements"]
+    names = ["complex_care", "risk_scores", "risk_reasons", "person_features", "conditions", "measurements"]
     names += ["programme_states", "non_responders", "lifestyle_flags"]
     frames = {name: frame(name, [row | PERSON for row in rows.get(name, [])]) for name in names}
     chosen = pl.DataFrame([{"person_id": 7, "practice_code": "A81001", "place_from": place_from, "rank": 1}])
@@ -63,7 +63,7 @@ def test_the_score_that_ranked_comes_first(score: float, by: str, text: str) -> 
 def test_counts_are_said_in_words(value: float, text: str) -> None:
     worded = reasons(
         complex_care=ranked(),
-        risk_scores=[{"reasons": "emergency_admissions_12m=0.93"}],
+        risk_reasons=[{"reasons": "emergency_admissions_12m=0.93"}],
         person_features=[{"feature": "emergency_admissions_12m", "value": value}],
     )
     assert worded[1:] == [text]
@@ -72,7 +72,7 @@ def test_counts_are_said_in_words(value: float, text: str) -> None:
 def test_a_part_that_counts_none_is_not_a_reason() -> None:
     worded = reasons(
         complex_care=ranked(),
-        risk_scores=[{"reasons": "emergency_admissions_12m=0.93"}],
+        risk_reasons=[{"reasons": "emergency_admissions_12m=0.93"}],
         person_features=[{"feature": "emergency_admissions_12m", "value": 0.0}],
     )
     assert worded[1:] == []
@@ -81,7 +81,7 @@ def test_a_part_that_counts_none_is_not_a_reason() -> None:
 def test_conditions_say_since_when() -> None:
     worded = reasons(
         complex_care=ranked(),
-        risk_scores=[{"reasons": "has_heart_failure=0.71|has_copd=0.50"}],
+        risk_reasons=[{"reasons": "has_heart_failure=0.71|has_copd=0.50"}],
         conditions=[{"condition": "heart_failure", "first_date": dt.date(2019, 3, 4)}],
     )
     assert worded[1:] == ["heart failure on record since 4 March 2019", "COPD on record"]
@@ -90,7 +90,7 @@ def test_conditions_say_since_when() -> None:
 def test_measurements_say_value_and_day() -> None:
     worded = reasons(
         complex_care=ranked(),
-        risk_scores=[{"reasons": "egfr=0.71"}],
+        risk_reasons=[{"reasons": "egfr=0.71"}],
         measurements=[{"measure": "egfr", "value": 28.5, "measured_date": dt.date(2026, 5, 3)}],
     )
     assert worded[1:] == ["eGFR 28.5 on 3 May 2026"]
@@ -98,12 +98,12 @@ def test_measurements_say_value_and_day() -> None:
 
 def test_parts_that_lower_the_score_or_nobody_can_check_are_left_out() -> None:
     parts = "age_years=2.0|imd_decile=0.9|has_copd=-0.4|has_asthma=0.1"
-    assert reasons(complex_care=ranked(), risk_scores=[{"reasons": parts}])[1:] == ["asthma on record"]
+    assert reasons(complex_care=ranked(), risk_reasons=[{"reasons": parts}])[1:] == ["asthma on record"]
 
 
 def test_only_the_leading_parts_are_shown() -> None:
     parts = "|".join(f"has_{name}=0.5" for name in ["copd", "asthma", "cancer", "dementia", "epilepsy", "diabetes"])
-    worded = reasons(complex_care=ranked(), risk_scores=[{"reasons": parts}])
+    worded = reasons(complex_care=ranked(), risk_reasons=[{"reasons": parts}])
     assert len(worded) == 1 + RULES.shown_score_parts
 
 
@@ -113,7 +113,7 @@ def test_sensitive_conditions_are_never_a_reason(entry: object) -> None:
     loud = RULES.model_copy(update={"conditions": {**RULES.conditions, name: "A SECRET", f"{name}_x": "A SECRET"}})
     shown = tables(
         complex_care=ranked(),
-        risk_scores=[{"reasons": f"has_{name}=3.0|{name}=2.0|{name}_x=1.0"}],
+        risk_reasons=[{"reasons": f"has_{name}=3.0|{name}=2.0|{name}_x=1.0"}],
         conditions=[{"condition": name, "first_date": dt.date(2019, 3, 4)}],
     )
     assert "SECRET" not in word_reasons(shown, rules=loud)["reasons"][0]
@@ -246,7 +246,7 @@ def test_no_text_holds_the_mark_that_joins_reasons() -> None:
 def test_a_change_says_which_way_it_went(value: float, text: str) -> None:
     worded = reasons(
         complex_care=ranked(),
-        risk_scores=[{"reasons": "egfr_change=0.40"}],
+        risk_reasons=[{"reasons": "egfr_change=0.40"}],
         person_features=[{"feature": "egfr_change", "value": value}],
     )
     assert text in worded
