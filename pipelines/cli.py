@@ -40,6 +40,7 @@ StudyFolder = Annotated[
 Explained = Annotated[str | None, typer.Option(help="Why a leak alarm is no fault; it goes on record.")]
 EXTRACTS = ("emis", "systmone", "hospital", "reference", "opt_out")
 AsOf = Annotated[dt.datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A Monday: what may be known.")]
+BENCH = [100_000]
 DEMO_AS_OF = dt.datetime(2026, 11, 16)
 
 
@@ -403,6 +404,30 @@ def diff(
     for row in changes.iter_rows():
         table.add_row(*("" if value is None else str(value) for value in row))
     out.print(table)
+
+
+@app.command()
+def bench(
+    people: Annotated[list[int], typer.Option(help="How many made-up people; may be given more than once.")] = BENCH,
+    work: Annotated[Path, typer.Option(help="Where the made-up people are kept between runs.")] = Path("bench"),
+    memory: Annotated[str, typer.Option(help="DuckDB's memory limit; work past it spills to disk.")] = "4GB",
+    threads: Annotated[int, typer.Option(help="Threads that DuckDB may use.")] = 2,
+    page: Annotated[Path | None, typer.Option(help="A Markdown page to write, with its chart beside it.")] = None,
+) -> None:
+    """Print what each table of a week costs on made-up people: rows, seconds, memory, and times one scan."""
+    import polars as pl
+
+    from pipelines.bench import bill, write_page
+
+    settings, bills = Settings().model_copy(update={"memory_limit": memory, "threads": threads}), {}
+    for size in people:
+        with _plain_errors(), _progress() as progress:
+            task = progress.add_task("starting")
+            bills[size] = bill(size, work, settings=settings, on_step=_teller(progress, task))
+        bills[size].write_csv(work / f"people-{size}" / "bill.csv", float_precision=3)
+        _show(f"A week of {size:,} people", bills[size].with_columns(pl.col(pl.Float64).round(2)))
+    if page:
+        write_page(bills, page)
 
 
 def _show(title: str, frame: "pl.DataFrame") -> None:

@@ -140,6 +140,15 @@ class Warehouse:
                 self._add_catalogue_view(connection, table, as_of)
         return target
 
+    def plan(self, name: str, as_of: dt.date) -> str:
+        """DuckDB's plan of one SQL file over the first ICB: which columns it reads, and how."""
+        query, icbs = load_query(name), self.icb_codes()
+        first = icbs if query.scope == "england" else icbs[:1]
+        with self._connection(query, as_of, first) as connection:
+            parameters = self._parameters(query, as_of, first[0])
+            rows = connection.execute(f"explain (format json) {query.sql}", parameters or None).fetchall()
+        return "\n".join(str(plan) for _, plan in rows)
+
     def _build_by_icb(self, query: Query, as_of: dt.date, icbs: list[str]) -> dict[str, int]:
         """Rows written for each ICB, one connection an ICB."""
         rows = {}

@@ -14,13 +14,22 @@ def build_tables(
     warehouse: Warehouse, as_of: dt.date, *, upto: str, on_step: Callable[[str], None] = lambda step: None
 ) -> dict[str, BuildReport]:
     """What was written: one table and all the weekly tables that it needs, each after those that it reads."""
-    reads = {query.name: query.reads for query in load_queries().values()} | {step.name: step.reads for step in STEPS}
-    needed = _needed(upto, {name: [table for table in tables if table in WEEKLY] for name, tables in reads.items()})
     reports = {}
-    for table in TopologicalSorter(needed).static_order():
+    for table in TopologicalSorter(_needed(upto, _reads())).static_order():
         on_step(f"{table} as of {as_of}")
-        reports[table] = _build(warehouse, table, as_of)
+        reports[table] = build_table(warehouse, table, as_of)
     return reports
+
+
+def weekly_order() -> list[str]:
+    """Every weekly table, each after those that it reads."""
+    return list(TopologicalSorter(_reads()).static_order())
+
+
+def _reads() -> dict[str, list[str]]:
+    """The weekly tables that each weekly table reads, sorted."""
+    reads = {query.name: query.reads for query in load_queries().values()} | {step.name: step.reads for step in STEPS}
+    return {name: sorted(table for table in tables if table in WEEKLY) for name, tables in sorted(reads.items())}
 
 
 def _needed(table: str, reads: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -29,13 +38,13 @@ def _needed(table: str, reads: dict[str, list[str]]) -> dict[str, list[str]]:
     while open_tables:
         name = open_tables.pop()
         if name not in found:
-            found[name] = sorted(reads[name])
+            found[name] = reads[name]
             open_tables += found[name]
     return found
 
 
-def _build(warehouse: Warehouse, table: str, as_of: dt.date) -> BuildReport:
-    """Builds one table, by its SQL file or its step."""
+def build_table(warehouse: Warehouse, table: str, as_of: dt.date) -> BuildReport:
+    """What was written: one weekly table, made by its SQL file or its step."""
     if table in load_queries():
         return warehouse.build(table, as_of)
     return next(step for step in STEPS if step.name == table).build(warehouse, as_of)
