@@ -95,13 +95,13 @@ def bin_batch(rows: Rows, people: Ints, binnings: Sequence[Binning]) -> Bins:
     bins = np.empty((len(binnings), len(people)), dtype=np.uint8)
     for number, binning in enumerate(binnings):
         bins[number] = binning.absent_bin
-    for number, columns, values in by_feature(rows, people, len(binnings)):
+    for number, columns, values in by_feature(*of_batch(rows, people, len(binnings)), len(binnings)):
         bins[number, columns] = binnings[number].bins_of(values)
     return bins
 
 
-def by_feature(rows: Rows, people: Ints, features: int) -> Iterator[tuple[int, Ints, Floats]]:
-    """For each feature: its number, the columns of the people (sorted by id) who have a row of it, and the values.
+def of_batch(rows: Rows, people: Ints, features: int) -> tuple[Ints, Ints, Floats]:
+    """The rows of people sorted by id: each row's column among the people, its feature's number, and its value.
 
     Raises:
         ValueError: a person has two values of one feature.
@@ -114,24 +114,27 @@ def by_feature(rows: Rows, people: Ints, features: int) -> Iterator[tuple[int, I
     nth = np.cumsum(is_new) - 1
     if not is_wanted.all():
         nth, code, value = (part[is_wanted[nth]] for part in (nth, code, value))
-    order = np.argsort(code, kind="stable")
-    column, value = own_column[nth[order]], value[order]
+    column, number = own_column.take(nth), code.astype(np.int64)
+    seen = np.zeros(len(people) * features, dtype=bool)
+    seen[column * features + number] = True
+    repeats = len(code) - int(seen.sum())
+    if repeats:
+        raise ValueError(f"person_features: {repeats} rows repeat a person and feature; expected one row of each")
+    return column, number, value
+
+
+def by_feature(column: Ints, code: Ints, value: Floats, features: int) -> Iterator[tuple[int, Ints, Floats]]:
+    """For each feature: its number, the columns of the people who have a row of it, and the values."""
+    order = np.argsort(code.astype(np.uint16), kind="stable")
     ends = np.cumsum([0, *np.bincount(code, minlength=features)])
     for number in range(features):
-        own = slice(ends[number], ends[number + 1])
-        _refuse_repeats(column[own])
+        own = order[ends[number] : ends[number + 1]]
         yield number, column[own], value[own]
 
 
 def shares_of(bins: Bins, counts: Iterable[int]) -> list[Floats]:
     """The share of people in each bin, feature by feature; ``counts`` says how many bins each has."""
     return [np.bincount(row, minlength=count) / max(len(row), 1) for row, count in zip(bins, counts, strict=True)]
-
-
-def _refuse_repeats(columns: Ints) -> None:
-    repeats = int((columns[1:] == columns[:-1]).sum())
-    if repeats:
-        raise ValueError(f"person_features: {repeats} rows repeat a person and feature; expected one row of each")
 
 
 def choose_edges(feature: Feature, values: Floats, *, max_bins: int) -> Floats:
