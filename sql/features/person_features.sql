@@ -1,5 +1,5 @@
 -- makes: person_features, the features of features.yaml, long and sparse
--- reads: people, conditions, measurements, avoidable_admissions, spells, emergency_attendances, contacts, medications, features, ethnic_categories, admission_methods, codelists
+-- reads: people, conditions, measurements, avoidable_admissions, spells, emergency_attendances, contacts, medications, hospital_scores?, features, ethnic_categories, admission_methods, codelists
 -- parameters: as_of_date
 -- grain: one row per person and feature that has a value
 with feature_names as (
@@ -125,6 +125,18 @@ avoidable_values as (
             features.kind = 'avoidable_admissions'
             and avoidable_admissions.admitted_date >= features.window_start
     group by avoidable_admissions.person_id, features.feature_number
+),
+
+hospital_score_values as (
+    select
+        hospital_scores.person_id,
+        features.feature_number,
+        case features.key
+            when 'hfrs' then hospital_scores.hfrs
+            else hospital_scores.charlson_quan_2011
+        end as value
+    from hospital_scores
+    inner join features on features.kind = 'hospital_score'
 ),
 
 known_attendances as (
@@ -305,6 +317,13 @@ together as (
         avoidable_values.feature_number,
         avoidable_values.value
     from avoidable_values
+    union all
+    select
+        hospital_score_values.person_id,
+        hospital_score_values.feature_number,
+        hospital_score_values.value
+    from hospital_score_values
+    where hospital_score_values.value is not null
     union all
     select
         attendance_values.person_id,

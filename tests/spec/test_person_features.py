@@ -43,6 +43,12 @@ def test_condition_counts_unless_resolved_on_or_after_its_latest_diagnosis(
     assert found["has_copd"] == 1
 
 
+def test_hospital_scores_are_features_and_no_coded_emergency_is_unknown() -> None:
+    scores = "person_id | charlson_quan_2011 | hfrs\n1 | 3 | 11.5\n2 | 1 | "
+    assert features(hospital_scores=scores).items() >= {"charlson": 3, "hospital_frailty": 11.5}.items()
+    assert "hospital_frailty" not in features(2, hospital_scores=scores)
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [([("2026-05-01", 62), ("2026-11-01", 50)], -12), ([("2026-11-01", 50)], None), ([], None)],

@@ -131,9 +131,11 @@ def test_the_manifest_tells_hash_rows_and_data_age(workspace: Settings) -> None:
     assert all(size >= 5 for size in manifest["smallest_group"].values())
 
 
-def test_the_footer_of_a_cohort_file_says_its_date(workspace: Settings) -> None:
+def test_the_footer_of_a_cohort_file_says_its_date_data_and_versions(workspace: Settings) -> None:
     footer = pl.read_parquet_metadata(workspace.releases / "latest" / "icb" / "QWO" / "complex_care.parquet")
     assert footer["casefinder.as_of_date"] == AS_OF.isoformat()
+    assert footer["casefinder.models"] == "avoidable_admission_12m 1"
+    assert {"casefinder.schema", "casefinder.data_until", "casefinder.code_version"} <= set(footer)
 
 
 def test_people_who_moved_away_since_are_left_out_of_the_list(fresh: Settings) -> None:

@@ -14,7 +14,7 @@ from data_contracts.tables.weekly import RELEASE_RULES
 from pipelines.io.durable import hold_lock, sync
 from pipelines.io.identity import load_key, people_path
 from pipelines.io.releases.approvals import are_made_up, check_approval
-from pipelines.io.releases.files import cohort_files, cohorts_of, write_parquet
+from pipelines.io.releases.files import cohort_files, cohorts_of, schema_version, write_parquet
 from pipelines.io.releases.gate import (
     Allowed,
     check_not_from_later,
@@ -218,14 +218,24 @@ class _Writer:
         for name, frame in made.items():
             _check_contract(name, frame)
             path = folder / f"{name}.parquet"
-            write_parquet(
-                frame, path, as_of=self.as_of, facts={"casefinder.cohort": name, "casefinder.icb": icb.code}
-            )
+            write_parquet(frame, path, as_of=self.as_of, facts=self._footer(name, frame, icb))
             self._add(path, rows=frame.height)
         self.groups[icb.code] = min(
             filter(None, (smallest_group(frame.unique("pseudonym")) for frame in made.values())), default=None
         )
         self._write_pages(icb, folder)
+
+    def _footer(self, name: str, frame: pl.DataFrame, icb: _Icb) -> dict[str, str]:
+        """What a cohort file says of itself: what it holds, whose, from which data and which versions."""
+        until = icb.entered["data_until"].max()
+        return {
+            "casefinder.cohort": name,
+            "casefinder.icb": icb.code,
+            "casefinder.schema": schema_version(frame),
+            "casefinder.data_until": until.isoformat() if isinstance(until, dt.date) else "not known",
+            "casefinder.models": ", ".join(sorted(icb.tables["risk_scores"]["model_version"].drop_nulls().unique())),
+            "casefinder.code_version": code_version(),
+        }
 
     def _write_pages(self, icb: _Icb, folder: Path) -> None:
         dictionary = folder / "data_dictionary.csv"
