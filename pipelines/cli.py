@@ -348,6 +348,23 @@ def quality(as_of: AsOf) -> None:
 
 
 @app.command()
+def quarantine(
+    practice: Annotated[str | None, typer.Option(help="Only this practice's records, by ODS code.")] = None,
+    table: Annotated[str | None, typer.Option(help="Only records of this table of the feed.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Only records that break this rule.")] = None,
+) -> None:
+    """Show how many records are held, by practice, table and rule; what they say stays in the identity zone."""
+    from pipelines.io.landing.quarantine import count_quarantine
+
+    wanted = {"practice_code": practice, "table": table, "rule": rule}
+    held = count_quarantine(Settings()).filter(**{name: value for name, value in wanted.items() if value})
+    if held.is_empty():
+        out.print("No record is held.")
+        return
+    _show("Records held, by rule; a record may break several", held)
+
+
+@app.command()
 def accept(
     practice: Annotated[str, typer.Option(help="The delivery's folder in landing: the practice, or the drop.")],
     moment: Annotated[str, typer.Option(help="Digits of the delivery's moment, as in its file names.")],

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
 from pipelines.io.history import run_lock
 from pipelines.io.identity import make_key
+from pipelines.io.landing.quarantine import QUARANTINE, quarantine_path
 from pipelines.settings import Settings
 
 
@@ -55,6 +57,19 @@ def test_a_second_run_started_meanwhile_says_to_wait(home: Path) -> None:
 
 def test_score_without_an_input_says_what_it_takes(home: Path) -> None:
     assert "--describe" in said("score", "qrisk3")
+
+
+def test_quarantine_counts_held_records_and_shows_none(home: Path) -> None:
+    assert "No record is held" in CliRunner().invoke(app, ["quarantine"]).output
+    path = quarantine_path(Settings(), "emis", "A81001")
+    path.parent.mkdir(parents=True)
+    row = {"feed": "emis", "practice_code": "A81001", "table": "observation", "raw": "SECRET", "line": 7}
+    reasons = ["date_not_readable", "date_not_readable|code_not_known"]
+    pl.DataFrame([row | {"reasons": each} for each in reasons], schema=QUARANTINE).write_parquet(path)
+    shown = CliRunner().invoke(app, ["quarantine", "--practice", "A81001", "--rule", "date_not_readable"]).output
+    assert "2" in shown.split()
+    assert "code_not_known" not in shown
+    assert "SECRET" not in shown
 
 
 def test_synth_in_an_unknown_format_names_the_known(home: Path) -> None:
