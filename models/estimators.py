@@ -14,7 +14,7 @@ from models.design import Estimator, Feature
 from models.matrix import Binning, Bins, Floats
 
 CAMBRIDGE = "cambridge_score"
-TREE_BATCH = 5_000
+TREE_BATCH = 20_000
 """Trees predict several times faster in batches that stay in the processor's cache."""
 DIRECTIONS = {"rises": 1, "falls": -1, "any": 0}
 FEWEST_BINS_FOR_SPLINES = 5
