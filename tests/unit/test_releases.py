@@ -350,6 +350,16 @@ def test_a_held_practice_keeps_its_list_with_its_date_on_every_row(fresh: Settin
     assert "8 November 2026" in cover
 
 
+def test_the_page_lists_the_same_people_and_verification_notices_if_not(fresh: Settings) -> None:
+    release = write_release(fresh, AS_OF)
+    page = release / "practices" / "A81001" / "target_list.html"
+    text = page.read_text("utf-8")
+    shown = re.findall(r'<th scope="row" class="number">([\d ]+)</th>', text)
+    assert [number.replace(" ", "") for number in shown] == numbers_of(release, "A81001")
+    page.write_text(text.replace(shown[0], shown[-1]), "utf-8")
+    assert "practices/A81001: target_list.html and target_list.csv list different people" in verify_release(release)
+
+
 def test_an_answer_of_seven_days_ago_is_fresh(fresh: Settings) -> None:
     change_answer(fresh, days=7)
     assert verify_release(write_release(fresh, AS_OF)) == []

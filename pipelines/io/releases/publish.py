@@ -23,6 +23,7 @@ from pipelines.io.releases.gate import (
     icb_codes,
     read_national_answer,
 )
+from pipelines.io.releases.list_page import write_list_page
 from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_dictionary, describe_file, write_manifest
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, code_version
 from pipelines.io.releases.quality import QualityWeek, write_quality
@@ -313,8 +314,9 @@ class _Writer:
         folder.mkdir(parents=True, mode=0o700)
         write_workbook(sheet, folder / "target_list.xlsx", rules=self.rules)
         write_csv(sheet, folder / "target_list.csv")
-        for name in ["target_list.xlsx", "target_list.csv"]:
-            self._add(folder / name, rows=sheet.rows.height)
+        write_list_page(sheet, folder / "target_list.html", rules=self.rules)
+        for name, rows in {"xlsx": sheet.rows.height, "csv": sheet.rows.height, "html": None}.items():
+            self._add(folder / f"target_list.{name}", rows=rows)
 
     def _add(self, path: Path, *, rows: int | None) -> None:
         self.files.append(describe_file(self.root, path, rows=rows))

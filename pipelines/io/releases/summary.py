@@ -18,7 +18,7 @@ from pipelines.steps.aggregates import NOT_KNOWN, TOTAL, CohortTables
 from pipelines.steps.disclosure import round_count
 
 PAGE = files("pipelines.io.releases")
-PAGES = {"summary.jinja", "quality.jinja"}
+PAGES = {"summary.jinja", "quality.jinja", "list.jinja"}
 BLUE, GREY = "#005EB8", "#AEB7BD"
 HIDDEN = "7 or fewer"
 _FONT = "Arial, Liberation Sans, sans-serif"

@@ -209,7 +209,7 @@ def _page(name: str, page: str) -> Iterator[str]:
     text = re.sub(r"<style>.*?</style>|<svg.*?</svg>|<[^>]+>", " ", page, flags=re.DOTALL)
     for what, count in identifier_like([text]).items():
         yield f"{name} holds {count} passage that looks like {what}"
-    if re.search(r"""(?:src|href)=["'](?:https?:)?//""", page) or "<script" in page:
+    if _reaches_out(page):
         yield f"{name} loads something from elsewhere or runs a script"
     exact = [count for count in COUNT.findall(page) if (value := int(count.replace(",", ""))) % 5 or 0 < value < 10]
     if exact:
@@ -218,9 +218,9 @@ def _page(name: str, page: str) -> Iterator[str]:
 
 def _practice(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     """Problems of one practice's files: heading, numbers, formulas, agreement of workbook and CSV."""
-    book, sheet = folder / "target_list.xlsx", folder / "target_list.csv"
-    if not (book.is_file() and sheet.is_file()):
-        yield "lacks target_list.xlsx or target_list.csv"
+    book, sheet, page = (folder / f"target_list.{kind}" for kind in ("xlsx", "csv", "html"))
+    if not all(file.is_file() for file in (book, sheet, page)):
+        yield "lacks target_list.xlsx, target_list.csv or target_list.html"
         return
     if holds_formula(book):
         yield "target_list.xlsx holds a formula, a link or a macro"
@@ -240,6 +240,20 @@ def _practice(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
         yield "target_list.csv is of another date"
     if [row[place] for row in rows] != [row[1] for row in workbook_rows(book)[1:]]:
         yield "target_list.xlsx and target_list.csv list different people"
+    yield from _list_page(page.read_text("utf-8"), [row[place] for row in rows])
+
+
+def _list_page(page: str, numbers: list[str]) -> Iterator[str]:
+    """Problems of a practice's page: other people than in the CSV, or anything from elsewhere."""
+    if numbers != re.findall(r'class="number">(\d{3} \d{3} \d{4})<', page):
+        yield "target_list.html and target_list.csv list different people"
+    if _reaches_out(page):
+        yield "target_list.html loads something from elsewhere or runs a script"
+
+
+def _reaches_out(page: str) -> bool:
+    """True if a page loads something from elsewhere or runs a script."""
+    return "<script" in page or re.search(r"""(?:src|href)=["'](?:https?:)?//""", page) is not None
 
 
 def _stopped(root: Path, manifest: dict[str, Any]) -> Iterator[str]:

@@ -160,14 +160,14 @@ def _write_cover(page: Worksheet, sheet: PracticeList, look: _Look, *, rules: Ac
     page.set_column(1, 1, 78, look.text)
     page.write_string(0, 0, "Who to contact first this week", look.title)
     page.set_row(0, 30)
-    for row, (label, text) in enumerate(_cover_lines(sheet, rules=rules), start=2):
+    for row, (label, text) in enumerate(cover_lines(sheet, rules=rules), start=2):
         page.write_string(row, 0, label, look.label)
         page.write_string(row, 1, text, look.warning if label in WARNINGS else look.text)
         page.set_row(row, _height(text, 78))
     _paper(page, sheet, landscape=False)
 
 
-def _cover_lines(sheet: PracticeList, *, rules: Actions) -> list[tuple[str, str]]:
+def cover_lines(sheet: PracticeList, *, rules: Actions) -> list[tuple[str, str]]:
     """Label and text of each line of the cover."""
     changes = sheet.rows["change"]
     until = long_date(sheet.data_until) if sheet.data_until else "not known"
