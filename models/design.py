@@ -104,6 +104,8 @@ class Subgroup(Frozen):
     name: str
     column: str
     edges: tuple[float, ...] = ()
+    titles: Literal["ethnic_categories"] | None = None
+    """The definition file that says what the column's codes mean; null shows the codes."""
 
 
 class Rule(Frozen):

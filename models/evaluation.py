@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import SplineTransformer
 
+from data_contracts.clinical.definitions import ethnic_titles
 from models.design import StudyDesign, Subgroup
 from models.matrix import Floats
 
@@ -372,9 +373,10 @@ def _of_group(design: StudyDesign, group: Scored, is_top: np.ndarray) -> Iterato
 
 
 def _levels(subgroup: Subgroup, column: pl.Series) -> pl.Series:
-    """The level of each person: the value itself, or the stretch between edges that it falls in."""
+    """The level of each person: the value or its title, or the stretch between edges that it falls in."""
     if not subgroup.edges:
-        return column.cast(pl.String).fill_null("unknown")
+        codes = column.cast(pl.String)
+        return (codes.replace(ethnic_titles()) if subgroup.titles else codes).fill_null("unknown")
     shown = [f"{edge:g}" for edge in subgroup.edges]
     middles = [f"{low} to under {high}" for low, high in pairwise(shown)]
     labels = pl.Series([f"under {shown[0]}", *middles, f"{shown[-1]} and over"])

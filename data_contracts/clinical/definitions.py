@@ -169,6 +169,13 @@ def ethnic_groups() -> pl.DataFrame:
 
 
 @cache
+def ethnic_titles() -> dict[str, str]:
+    """Each ethnic category's letter and its title, such as A and White: British."""
+    rows = read_definition_csv("ethnic_categories.csv")
+    return {letter: f"{group.capitalize()}: {label}" for letter, label, group in rows.iter_rows()}
+
+
+@cache
 def resolutions() -> dict[str, str | None]:
     """Each condition and the codelist that resolves it; None if nothing does."""
     conditions = yaml.safe_load(read_definition("conditions.yaml"))

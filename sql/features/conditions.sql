@@ -28,9 +28,12 @@ entries as (
         and events.event_date < $as_of_date
         and events.event_date >= people.birth_date
         and (
-            year(events.event_date) * 10000 + month(events.event_date) * 100 + day(events.event_date)
-            - year(people.birth_date) * 10000 - month(people.birth_date) * 100 - day(people.birth_date)
-        ) >= condition_codes.from_age * 10000
+            condition_codes.from_age = 0
+            or (
+                year(events.event_date) * 10000 + month(events.event_date) * 100 + day(events.event_date)
+                - year(people.birth_date) * 10000 - month(people.birth_date) * 100 - day(people.birth_date)
+            ) >= condition_codes.from_age * 10000
+        )
     group by people.person_id, condition_codes.condition
 ),
 

@@ -39,9 +39,12 @@ recorded as (
         and events.event_date < $as_of_date
         and events.event_date >= people.birth_date
         and (
-            year(events.event_date) * 10000 + month(events.event_date) * 100 + day(events.event_date)
-            - year(people.birth_date) * 10000 - month(people.birth_date) * 100 - day(people.birth_date)
-        ) >= measure_codes.from_age * 10000
+            measure_codes.from_age = 0
+            or (
+                year(events.event_date) * 10000 + month(events.event_date) * 100 + day(events.event_date)
+                - year(people.birth_date) * 10000 - month(people.birth_date) * 100 - day(people.birth_date)
+            ) >= measure_codes.from_age * 10000
+        )
 ),
 
 readings as (
@@ -74,14 +77,28 @@ daily as (
     group by readings.person_id, readings.measure_number, readings.measured_date
 ),
 
-spreads as (
+-- Standard deviations: sums of decimals are exact, so the order in which they are added changes nothing.
+squares as (
     select
         readings.person_id,
         readings.measure_number,
-        stddev_samp(readings.value) as spread
+        cast(readings.value as decimal(15, 6)) as value,
+        cast(readings.value as decimal(15, 6)) * cast(readings.value as decimal(15, 6)) as square
     from readings
     where readings.is_spread
-    group by readings.person_id, readings.measure_number
+),
+
+spreads as (
+    select
+        squares.person_id,
+        squares.measure_number,
+        sqrt(
+            cast(count(*) * sum(squares.square) - sum(squares.value) * sum(squares.value) as double)
+            / (count(*) * (count(*) - 1))
+        ) as spread
+    from squares
+    group by squares.person_id, squares.measure_number
+    having count(*) > 1
 ),
 
 ordered as (

@@ -156,6 +156,27 @@ candidates as (
         )
 ),
 
+reading_events as (
+    select
+        events.person_id,
+        events.practice_code,
+        events.concept_id,
+        events.event_date,
+        events.value,
+        coalesce(lower(trim(events.unit)), '') as recorded_unit
+    from events
+    where
+        events.concept_id in (
+            select codelists.concept_id
+            from codelists
+            inner join register_needs on codelists.codelist = register_needs.codelist
+            where register_needs.kind = 'reading'
+        )
+        and events.value is not null
+        and events.entered_date < $as_of_date
+        and events.event_date < $as_of_date
+),
+
 -- Readings near the diagnosis, or near the registration of somebody who came in the last year.
 readings as (
     select
@@ -169,29 +190,27 @@ readings as (
             and candidates.rule_number = register_needs.rule_number
             and register_needs.kind = 'reading'
     inner join codelists on register_needs.codelist = codelists.codelist
-    inner join events
+    inner join reading_events
         on
-            candidates.person_id = events.person_id
-            and candidates.practice_code = events.practice_code
-            and codelists.concept_id = events.concept_id
+            candidates.person_id = reading_events.person_id
+            and candidates.practice_code = reading_events.practice_code
+            and codelists.concept_id = reading_events.concept_id
     inner join measure_units
         on
             register_needs.codelist = measure_units.measure
-            and coalesce(lower(trim(events.unit)), '') = measure_units.recorded_unit
+            and reading_events.recorded_unit = measure_units.recorded_unit
     where
-        events.entered_date < $as_of_date
-        and events.event_date < $as_of_date
-        and events.value >= coalesce(measure_units.value_from, events.value)
-        and (measure_units.value_below is null or events.value < measure_units.value_below)
-        and events.value * measure_units.multiply + measure_units.add
+        reading_events.value >= coalesce(measure_units.value_from, reading_events.value)
+        and (measure_units.value_below is null or reading_events.value < measure_units.value_below)
+        and reading_events.value * measure_units.multiply + measure_units.add
         between measure_units.plausible_from and measure_units.plausible_to
-        and events.value * measure_units.multiply + measure_units.add < register_needs.value_below
+        and reading_events.value * measure_units.multiply + measure_units.add < register_needs.value_below
         and (
-            date_diff('day', candidates.first_date, events.event_date)
+            date_diff('day', candidates.first_date, reading_events.event_date)
             between -register_needs.days_before and register_needs.days_after
             or (
                 candidates.registered_date >= cast($as_of_date - interval '12 months' as date)
-                and date_diff('day', candidates.registered_date, events.event_date)
+                and date_diff('day', candidates.registered_date, reading_events.event_date)
                 between 0 and register_needs.days_after
             )
         )

@@ -7,6 +7,7 @@ import statsmodels.api as sm
 from sklearn.metrics import roc_auc_score
 
 from models import evaluation as judged
+from models.design import Subgroup
 from models.evaluation import against_oracle, evaluate, with_subgroups
 from tests.lib.studies import make_design, make_study
 
@@ -133,3 +134,9 @@ def test_oracle_of_itself_is_perfect():
     levels = ("raw_score", "observable_risk", "true_risk")
     shares = [found.value("mean_true_risk", group="oracle", level=level, cut=0.02) for level in levels]
     assert shares == [shares[0]] * 3
+
+
+def test_an_ethnic_group_is_shown_by_its_title_and_the_unknown_as_such():
+    group = Subgroup(name="ethnic group", column="ethnic_group", titles="ethnic_categories")
+    levels = judged._levels(group, pl.Series(["A", "J", "Z", None]))
+    assert levels.to_list() == ["White: British", "Asian: Pakistani", "Z", "unknown"]
