@@ -100,6 +100,8 @@ class Actions(Provenance):
     decisions: tuple[Decision, ...]
     added_weeks: int
     added_text: str
+    carried_weeks: int
+    """On how many lists in a row somebody without an answer keeps a place before others of the cohort."""
     intended_use: str
     not_for: tuple[str, ...]
     score_notice: str

@@ -55,6 +55,7 @@ WEEKLY: dict[str, type[Contract]] = {
     "lifestyle_risk": weekly.LifestyleRisk,
     "data_quality": weekly.DataQuality,
     "target_lists": weekly.TargetLists,
+    "list_leavers": weekly.ListLeavers,
 }
 
 RELEASE: dict[str, type[Contract]] = {"opt_out_ledger": weekly.OptOutLedger}

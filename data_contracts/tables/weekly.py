@@ -461,10 +461,29 @@ class TargetLists(Contract):
     cohorts: str = pa.Field(description="Cohorts the person is in, joined by |")
     reasons: str = pa.Field(description="Why this person, in plain words with dates, joined by |")
     suggested_action: str = pa.Field(description="What to do, in plain words")
-    change: str = pa.Field(isin=["new", "still listed"], description="What changed since the last release")
+    weeks_listed: pl.Int64 = pa.Field(
+        ge=1, description="Lists in a row that held the person without an answer, this one counted; 1 is new"
+    )
     data_as_of: dt.date = pa.Field(
         nullable=True, description="Day up to which the practice's records are known; null if no entry is dated"
     )
+
+
+LEFT_BECAUSE = [
+    "the practice answered",
+    "no longer registered here, or no longer counted",
+    "no longer in a cohort",
+    "others came first",
+]
+
+
+class ListLeavers(Contract):
+    """One row per person on a practice's last list who is not on this one, and why: nobody falls off in silence."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    practice_code: str = pa.Field(description="ODS code of the practice that had listed the person")
+    weeks_listed: pl.Int64 = pa.Field(ge=1, description="Lists in a row that had held the person")
+    reason: str = pa.Field(isin=LEFT_BECAUSE, description="Why, the first that applies")
 
 
 class DataQuality(Contract):

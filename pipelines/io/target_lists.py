@@ -56,4 +56,8 @@ def read_slots(settings: Settings, *, as_of: dt.date) -> pl.DataFrame | None:
 def read_previous(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame | None:
     """One ICB's list of the latest week before this one; None if there is none."""
     path = warehouse.previous_path("target_lists", as_of, icb)
-    return pl.read_parquet(path) if path else None
+    if path is None:
+        return None
+    before = pl.read_parquet(path)
+    # Lists of older versions do not say for how long.
+    return before if "weeks_listed" in before.columns else before.with_columns(weeks_listed=pl.lit(1, dtype=pl.Int64))

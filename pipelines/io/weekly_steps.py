@@ -20,7 +20,7 @@ from models.training import label
 from pipelines.io.model_store import ModelStore
 from pipelines.io.target_lists import READS, read_previous, read_weekly_tables
 from pipelines.io.warehouse import BuildReport, Warehouse, empty_table
-from pipelines.steps.lists import build_target_lists
+from pipelines.steps.lists import build_target_lists, find_leavers
 from pipelines.steps.moves import CohortWeek, explain_moves
 
 MakePart = Callable[[Warehouse, dt.date, str], pl.DataFrame]
@@ -143,6 +143,14 @@ def _target_lists(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFram
     return build_target_lists(tables, rules=load_actions(), previous=previous)
 
 
+def _list_leavers(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
+    previous = read_previous(warehouse, as_of, icb)
+    if previous is None:
+        return empty_table("list_leavers")
+    lists = warehouse.read("target_lists", as_of, icb).collect()
+    return find_leavers(read_weekly_tables(warehouse, as_of, icb), lists, rules=load_actions(), previous=previous)
+
+
 STEPS = [
     WeeklyStep("cambridge_scores", ("people", "conditions", "person_features"), "scores", _cambridge_scores),
     WeeklyStep("hospital_scores", ("people", "spells"), "scores", _hospital_scores),
@@ -169,5 +177,6 @@ STEPS = [
         _cohort_moves,
     ),
     WeeklyStep("target_lists", READS, "lists", _target_lists),
+    WeeklyStep("list_leavers", ("target_lists", *READS), "lists", _list_leavers),
 ]
 """The steps, each after the tables that it reads."""

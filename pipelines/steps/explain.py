@@ -196,7 +196,9 @@ def _on_list(question: Question, target_lists: pl.DataFrame, *, places: int) -> 
     if not rows:
         return _answer(False, f"others came first for this week's {places} places")
     reasons = str(rows[0]["reasons"]).replace("|", "; ")
-    return _answer(True, f"number {rows[0]['rank']} of {here.height}, {rows[0]['change']}: {reasons}")
+    return _answer(
+        True, f"number {rows[0]['rank']} of {here.height}, week {rows[0]['weeks_listed']} on it: {reasons}"
+    )
 
 
 def _answer(is_on: bool, says: str) -> Finding:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.actions import Actions
+from data_contracts.tables.weekly import LEFT_BECAUSE
 from pipelines.steps.quality import stand, stopped
 from pipelines.steps.reasons import ReasonTables, suggest_actions, word_reasons
 
@@ -45,8 +46,11 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
         previous: last week's target_lists; None before the first week.
     """
     standing = stand(tables.data_quality)
-    members = rank_members(tables, rules=rules).join(stopped(standing), on="practice_code", how="anti")
-    chosen = choose_people(members, places=share_places(tables.people, tables.slots, rules=rules))
+    listed = carry_over(rank_members(tables, rules=rules), previous=previous)
+    members = listed.join(stopped(standing), on="practice_code", how="anti")
+    chosen = choose_people(
+        members, places=share_places(tables.people, tables.slots, rules=rules), carried_weeks=rules.carried_weeks
+    )
     reasons = word_reasons(_reason_tables(tables, chosen), rules=rules)
     actions = suggest_actions(_reason_tables(tables, chosen), rules=rules)
     people = tables.people.join(
@@ -57,7 +61,6 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
         .join(reasons, on="person_id", how="left", validate="1:1")
         .join(actions, on="person_id", how="left", validate="1:1")
         .join(standing.select("practice_code", "data_as_of"), on="practice_code", how="left", validate="m:1")
-        .with_columns(change=_change(previous))
         .sort("practice_code", "rank")
         .select(
             "person_id",
@@ -68,7 +71,7 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
             "cohorts",
             "reasons",
             "suggested_action",
-            "change",
+            "weeks_listed",
             "data_as_of",
         )
     )
@@ -94,6 +97,56 @@ def rank_members(tables: WeeklyTables, *, rules: Actions) -> pl.DataFrame:
         members = members.join(tables.resting.lazy(), on=["person_id", "practice_code"], how="anti")
     place = pl.col("position").rank("ordinal").over("practice_code", "cohort")
     return members.with_columns(position=place).sort("practice_code", "cohort_order", "position").collect()
+
+
+def carry_over(members: pl.DataFrame, *, previous: pl.DataFrame | None) -> pl.DataFrame:
+    """The members with ``weeks_listed``: lists in a row that hold the person if this one does; 1 is new."""
+    if previous is None:
+        return members.with_columns(weeks_listed=pl.lit(1, dtype=pl.Int64))
+    before = previous.select("person_id", "practice_code", weeks_before="weeks_listed")
+    return (
+        members.join(before, on=["person_id", "practice_code"], how="left", validate="m:1", maintain_order="left")
+        .with_columns(weeks_listed=pl.col("weeks_before").fill_null(0) + 1)
+        .drop("weeks_before")
+    )
+
+
+def find_leavers(
+    tables: WeeklyTables, lists: pl.DataFrame, *, rules: Actions, previous: pl.DataFrame
+) -> pl.DataFrame:
+    """One row per person on the last lists who is on none of these, and why (contract: ListLeavers).
+
+    Args:
+        tables: this week's tables.
+        lists: this week's target_lists.
+        rules: places, texts and actions.
+        previous: last week's target_lists.
+    """
+    answered, counted, belongs, _ = LEFT_BECAUSE
+    pair = ["person_id", "practice_code"]
+    resting = tables.resting if tables.resting is not None else pl.DataFrame(schema=PAIR)
+    here = tables.people.select(pair).collect()
+    members = rank_members(tables, rules=rules).select(pair).unique()
+    return (
+        previous.select(*pair, "weeks_listed")
+        .join(lists.select("person_id"), on="person_id", how="anti")
+        .with_columns(
+            reason=pl.when(_is_in(resting))
+            .then(pl.lit(answered))
+            .when(~_is_in(here))
+            .then(pl.lit(counted))
+            .when(~_is_in(members))
+            .then(pl.lit(belongs))
+            .otherwise(pl.lit(LEFT_BECAUSE[-1]))
+        )
+        .sort("practice_code", "person_id")
+    )
+
+
+def _is_in(pairs: pl.DataFrame) -> pl.Expr:
+    """True for a person and practice that stand in the table."""
+    known = pairs.select(pl.struct("person_id", "practice_code").alias("pair"))["pair"]
+    return pl.struct("person_id", "practice_code").is_in(known.implode())
 
 
 def share_places(people: pl.LazyFrame, slots: pl.DataFrame | None, *, rules: Actions) -> pl.DataFrame:
@@ -140,11 +193,14 @@ def weekly_slots(capacity: pl.DataFrame, *, as_of: dt.date) -> pl.DataFrame:
 SLOTS = {"practice_code": pl.String, "slots": pl.Int64}
 
 
-def choose_people(members: pl.DataFrame, *, places: pl.DataFrame) -> pl.DataFrame:
-    """One row per person who gets a place: practice, the cohort that gave it, rank on the list (1 first).
+def choose_people(members: pl.DataFrame, *, places: pl.DataFrame, carried_weeks: int) -> pl.DataFrame:
+    """One row per person who gets a place: practice, cohort that gave it, weeks listed, rank on the list (1 first).
 
-    Each cohort fills its own places first; places left over go to the next people, cohort by cohort.
+    Each cohort fills its own places first; places left over go to the next people, cohort by cohort. In a cohort the
+    people who are carried over come first, the longest listed before the others.
     """
+    waited = pl.col("weeks_listed") - 1
+    members = members.with_columns(carried=pl.when(waited < carried_weeks).then(waited).otherwise(0))
     chosen = members.clear()
     for cohort in places.sort("cohort_order")["cohort"].unique(maintain_order=True):
         waiting = members.filter(pl.col("cohort") == cohort).join(chosen, on="person_id", how="anti")
@@ -155,6 +211,7 @@ def choose_people(members: pl.DataFrame, *, places: pl.DataFrame) -> pl.DataFram
     return everyone.select(
         "person_id",
         "practice_code",
+        "weeks_listed",
         pl.col("cohort").alias("place_from"),
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("practice_code").alias("rank"),
     )
@@ -162,7 +219,9 @@ def choose_people(members: pl.DataFrame, *, places: pl.DataFrame) -> pl.DataFram
 
 def _first(waiting: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     """The first people of each practice, as many as it has places."""
-    ordered = waiting.sort("practice_code", "cohort_order", "position")
+    ordered = waiting.sort(
+        ["practice_code", "cohort_order", "carried", "position"], descending=[False, False, True, False]
+    )
     return (
         ordered.join(places.select("practice_code", "places"), on="practice_code", how="inner", validate="m:1")
         .filter(pl.int_range(pl.len()).over("practice_code") < pl.col("places"))
@@ -242,13 +301,3 @@ def _reason_tables(tables: WeeklyTables, chosen: pl.DataFrame) -> ReasonTables:
         non_responders=of_chosen(tables.non_responders),
         lifestyle_flags=of_chosen(tables.lifestyle_flags),
     )
-
-
-def _change(previous: pl.DataFrame | None) -> pl.Expr:
-    """Whether the person was on the same practice's list before."""
-    if previous is None:
-        return pl.lit("new")
-    listed = pl.struct("person_id", "practice_code").is_in(
-        previous.select(pl.struct("person_id", "practice_code").alias("pair"))["pair"].implode()
-    )
-    return pl.when(listed).then(pl.lit("still listed")).otherwise(pl.lit("new"))

@@ -230,8 +230,8 @@ def write_workspace(home: Path, rows: dict[str, list[dict[str, object]]], lists:
     settings = Settings(home=home)
     people = valid("people", rows["people"])
     homes = people.select("person_id", "practice_code", "icb_code")
-    for name in [*WEEKLY_NAMES, "target_lists"]:
-        table = lists if name == "target_lists" else valid(name, rows[name])
+    for name in [*WEEKLY_NAMES, "target_lists", "list_leavers"]:
+        table = lists if name == "target_lists" else valid(name, rows.get(name, []))
         key = "practice_code" if name == "data_quality" else "person_id"
         for icb in homes["icb_code"].unique().sort():
             part = table.join(homes.filter(pl.col("icb_code") == icb).select(key), on=key, how="semi")

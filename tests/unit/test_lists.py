@@ -18,6 +18,7 @@ from pipelines.steps.lists import (
     WeeklyTables,
     build_target_lists,
     choose_people,
+    find_leavers,
     rank_members,
     share_places,
     sort_answers,
@@ -61,13 +62,13 @@ def test_order_of_the_input_rows_does_not_matter(tables: WeeklyTables, lists: pl
     assert build_target_lists(WeeklyTables(**shuffled), rules=RULES, previous=None).equals(lists)
 
 
-def test_change_compares_with_the_same_practice_last_week(tables: WeeklyTables, lists: pl.DataFrame) -> None:
+def test_weeks_are_counted_at_the_same_practice(tables: WeeklyTables, lists: pl.DataFrame) -> None:
     previous = lists.with_columns(
         practice_code=pl.when(pl.col("rank") == 1).then(pl.lit("Z99999")).otherwise("practice_code")
     )
     now = build_target_lists(tables, rules=RULES, previous=previous)
-    assert set(now.filter(pl.col("rank") == 1)["change"]) == {"new"}
-    assert set(now.filter(pl.col("rank") > 1)["change"]) == {"still listed"}
+    assert set(now.filter(pl.col("rank") == 1)["weeks_listed"]) == {1}
+    assert set(now.filter(pl.col("rank") > 1)["weeks_listed"]) == {2}
 
 
 def test_people_no_longer_registered_are_not_listed(tables: WeeklyTables, lists: pl.DataFrame) -> None:
@@ -122,24 +123,53 @@ def members_of(**members: list[int]) -> pl.DataFrame:
         "cohort": pl.String,
         "cohort_order": pl.Int32,
     }
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=schema).with_columns(weeks_listed=pl.lit(1, dtype=pl.Int64))
 
 
 def test_places_left_over_pass_to_the_next_people() -> None:
     members = members_of(complex_care=[1], non_responders=[1, 2, 3], lifestyle_risk=[4, 5])
-    chosen = choose_people(members, places=places_of(complex_care=2, non_responders=1, lifestyle_risk=1))
+    chosen = choose_people(
+        members, places=places_of(complex_care=2, non_responders=1, lifestyle_risk=1), carried_weeks=4
+    )
     assert chosen["person_id"].to_list() == [1, 2, 3, 4]
 
 
 def test_a_person_in_two_cohorts_takes_one_place() -> None:
     members = members_of(complex_care=[1, 2], non_responders=[2, 1, 3])
-    chosen = choose_people(members, places=places_of(complex_care=1, non_responders=1))
+    chosen = choose_people(members, places=places_of(complex_care=1, non_responders=1), carried_weeks=4)
     assert chosen.select("person_id", "place_from").rows() == [(1, "complex_care"), (2, "non_responders")]
 
 
 def test_people_who_are_over_the_places_of_their_cohort_wait() -> None:
-    chosen = choose_people(members_of(complex_care=[1, 2, 3]), places=places_of(complex_care=2))
+    chosen = choose_people(members_of(complex_care=[1, 2, 3]), places=places_of(complex_care=2), carried_weeks=4)
     assert chosen["person_id"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("weeks", "listed"), [(1, [1, 2]), (2, [1, 3]), (4, [1, 3]), (5, [1, 2])], ids=["new", "carried", "last", "over"]
+)
+def test_people_without_an_answer_are_carried_over_for_so_many_lists(*, weeks: int, listed: list[int]) -> None:
+    members = members_of(complex_care=[1, 2, 3])
+    carried = members.with_columns(weeks_listed=pl.when(pl.col("person_id") == 3).then(weeks).otherwise(1))
+    chosen = choose_people(carried, places=places_of(complex_care=2), carried_weeks=4)
+    assert chosen["person_id"].to_list() == listed
+
+
+def test_everybody_who_left_the_list_has_a_reason(tables: WeeklyTables, lists: pl.DataFrame) -> None:
+    answered, gone, cured, *_ = (lists.row(place, named=True) for place in (0, 1, 2))
+    pair = ["person_id", "practice_code"]
+    others = {name: getattr(tables, name).filter(pl.col("person_id") != cured["person_id"]) for name in COHORTS[1:]}
+    here = tables.people.filter(pl.col("person_id") != gone["person_id"])
+    resting = pl.DataFrame([{name: answered[name] for name in pair}])
+    week = replace(tables, **others, people=here, resting=resting)
+    now = build_target_lists(week, rules=RULES, previous=lists)
+    left = find_leavers(week, now, rules=RULES, previous=lists)
+    CONTRACTS["list_leavers"].validate(left)
+    why = dict(left.select("person_id", "reason").rows())
+    assert why[answered["person_id"]] == "the practice answered"
+    assert why[gone["person_id"]] == "no longer registered here, or no longer counted"
+    assert why[cured["person_id"]] == "no longer in a cohort"
+    assert set(why) | set(now["person_id"]) >= set(lists["person_id"])
 
 
 @hypothesis_settings(max_examples=40, derandomize=True, deadline=None)
@@ -150,7 +180,7 @@ def test_people_who_are_over_the_places_of_their_cohort_wait() -> None:
 def test_as_many_people_as_places_allow_and_nobody_twice(
     members: dict[str, list[int]], places: dict[str, int]
 ) -> None:
-    chosen = choose_people(members_of(**members), places=places_of(**places))
+    chosen = choose_people(members_of(**members), places=places_of(**places), carried_weeks=4)
     everyone = {person for people in members.values() for person in people}
     assert chosen.height == min(len(everyone), sum(places.values()))
     assert chosen["person_id"].n_unique() == chosen.height

@@ -35,6 +35,7 @@ from tests.lib.release_frames import (
     PRACTICES,
     WEEKLY_NAMES,
     quality_row,
+    valid,
     weekly_rows,
     weekly_tables,
     write_workspace,
@@ -135,7 +136,7 @@ def test_the_footer_of_a_cohort_file_says_its_date_data_and_versions(workspace: 
     footer = pl.read_parquet_metadata(workspace.releases / "latest" / "icb" / "QWO" / "complex_care.parquet")
     assert footer["casefinder.as_of_date"] == AS_OF.isoformat()
     assert footer["casefinder.models"] == "avoidable_admission_12m 1"
-    assert {"casefinder.schema", "casefinder.data_until", "casefinder.code_version"} <= set(footer)
+    assert {"casefinder.contract", "casefinder.data_until", "casefinder.code_version"} <= set(footer)
 
 
 def test_people_who_moved_away_since_are_left_out_of_the_list(fresh: Settings) -> None:
@@ -205,7 +206,7 @@ def number_of(settings: Settings, person: int) -> str:
 
 
 def test_what_a_week_holds_of_an_icb_without_people_is_not_released(fresh: Settings) -> None:
-    for name in [*WEEKLY_NAMES, "target_lists"]:
+    for name in [*WEEKLY_NAMES, "target_lists", "list_leavers"]:
         part = fresh.tables / AS_OF.isoformat() / name / "QRL.parquet"
         part.with_stem("QZZ").write_bytes(part.read_bytes())
     store = fresh.identity / "people" / "QRL.parquet"
@@ -358,6 +359,23 @@ def test_the_page_lists_the_same_people_and_verification_notices_if_not(fresh: S
     assert [number.replace(" ", "") for number in shown] == numbers_of(release, "A81001")
     page.write_text(text.replace(shown[0], shown[-1]), "utf-8")
     assert "practices/A81001: target_list.html and target_list.csv list different people" in verify_release(release)
+
+
+def test_who_left_the_list_is_named_only_if_still_registered_here(fresh: Settings) -> None:
+    listed = LISTS.filter(pl.col("practice_code") == "A81001")["person_id"]
+    homes = dict(identity(fresh).select("person_id", "practice_code").rows())
+    here = next(person for person, home in homes.items() if home == "A81001" and person not in listed)
+    elsewhere = next(person for person, home in homes.items() if home == "B82001")
+    path = fresh.tables / AS_OF.isoformat() / "list_leavers" / f"{PRACTICES['A81001']}.parquet"
+    rows = [{"person_id": person, "reason": "others came first"} for person in (here, elsewhere)]
+    valid("list_leavers", [row | {"practice_code": "A81001", "weeks_listed": 3} for row in rows]).write_parquet(path)
+    release = write_release(fresh, AS_OF)
+    book = openpyxl.load_workbook(release / "practices" / "A81001" / "target_list.xlsx")
+    named = list(book["Left the list"].iter_rows(min_row=2, values_only=True))
+    assert [(str(number).replace(" ", ""), *rest) for number, *rest in named] == [
+        (number_of(fresh, here), 3, "others came first")
+    ]
+    assert verify_release(release) == []
 
 
 def test_an_answer_of_seven_days_ago_is_fresh(fresh: Settings) -> None:

@@ -1,7 +1,6 @@
 """Writes the ICB's cohort files: pseudonyms, bands and months, contract checked, one Parquet file a cohort."""
 
 import datetime as dt
-import hashlib
 from pathlib import Path
 
 import polars as pl
@@ -86,12 +85,6 @@ def _to_contract(name: str, cohort: pl.DataFrame, *, masked: pl.DataFrame, names
         .select(columns)
         .sort("pseudonym", *[column for column in columns if column == "programme"])
     )
-
-
-def schema_version(frame: pl.DataFrame) -> str:
-    """Eight characters that change whenever a name, a type or the order of the columns does."""
-    columns = "\n".join(f"{name} {dtype}" for name, dtype in frame.schema.items())
-    return hashlib.sha256(columns.encode()).hexdigest()[:8]
 
 
 def write_parquet(frame: pl.DataFrame, path: Path, *, as_of: dt.date, facts: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from data_contracts.tables.weekly import RELEASE_RULES
 from pipelines.io.durable import hold_lock, sync
 from pipelines.io.identity import load_key, people_path
 from pipelines.io.releases.approvals import are_made_up, check_approval
-from pipelines.io.releases.files import cohort_files, cohorts_of, schema_version, write_parquet
+from pipelines.io.releases.files import cohort_files, cohorts_of, write_parquet
 from pipelines.io.releases.gate import (
     Allowed,
     check_not_from_later,
@@ -24,11 +24,18 @@ from pipelines.io.releases.gate import (
     read_national_answer,
 )
 from pipelines.io.releases.list_page import write_list_page
-from pipelines.io.releases.manifest import FileEntry, ReleaseFacts, data_dictionary, describe_file, write_manifest
+from pipelines.io.releases.manifest import (
+    FileEntry,
+    ReleaseFacts,
+    contract_fingerprint,
+    data_dictionary,
+    describe_file,
+    write_manifest,
+)
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, code_version
 from pipelines.io.releases.quality import QualityWeek, write_quality
 from pipelines.io.releases.summary import IcbWeek, write_summary
-from pipelines.io.releases.workbook import PracticeList, printable_rows, write_csv, write_workbook
+from pipelines.io.releases.workbook import PracticeList, printable_leavers, printable_rows, write_csv, write_workbook
 from pipelines.io.target_lists import read_slots
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
@@ -49,6 +56,7 @@ from pipelines.steps.quality import publishable, stand, stopped
 TABLES = [
     "people",
     "target_lists",
+    "list_leavers",
     "complex_care",
     "programme_records",
     "programme_states",
@@ -219,20 +227,20 @@ class _Writer:
         for name, frame in made.items():
             _check_contract(name, frame)
             path = folder / f"{name}.parquet"
-            write_parquet(frame, path, as_of=self.as_of, facts=self._footer(name, frame, icb))
+            write_parquet(frame, path, as_of=self.as_of, facts=self._footer(name, icb))
             self._add(path, rows=frame.height)
         self.groups[icb.code] = min(
             filter(None, (smallest_group(frame.unique("pseudonym")) for frame in made.values())), default=None
         )
         self._write_pages(icb, folder)
 
-    def _footer(self, name: str, frame: pl.DataFrame, icb: _Icb) -> dict[str, str]:
+    def _footer(self, name: str, icb: _Icb) -> dict[str, str]:
         """What a cohort file says of itself: what it holds, whose, from which data and which versions."""
         until = icb.entered["data_until"].max()
         return {
             "casefinder.cohort": name,
             "casefinder.icb": icb.code,
-            "casefinder.schema": schema_version(frame),
+            "casefinder.contract": contract_fingerprint(RELEASED[name]),
             "casefinder.data_until": until.isoformat() if isinstance(until, dt.date) else "not known",
             "casefinder.models": ", ".join(sorted(icb.tables["risk_scores"]["model_version"].drop_nulls().unique())),
             "casefinder.code_version": code_version(),
@@ -284,14 +292,25 @@ class _Writer:
         numbers = _nhs_numbers(self.settings, icb.code)
         listed = allowed.join(numbers, on=["person_id", "practice_code"], how="inner", validate="1:1")
         places = self._places(icb)
+        pair = ["person_id", "practice_code"]
+        leavers, people = icb.tables["list_leavers"], icb.tables["people"].select(pair)
+        still_here = leavers.join(people, on=pair, how="semi").join(
+            icb.allowed.practice_lists, on="person_id", how="semi"
+        )
+        named = still_here.join(numbers, on=pair, how="inner", validate="1:1")
         for (practice,), rows in listed.sort("practice_code", "rank").group_by("practice_code", maintain_order=True):
-            self._write_practice(self._practice_list(icb, str(practice), rows, places))
+            here = pl.col("practice_code") == practice
+            left = named.filter(here)
+            gone = leavers.filter(here).height - left.height
+            self._write_practice(self._practice_list(icb, str(practice), rows, places, left=left, gone=gone))
 
     def _places(self, icb: _Icb) -> pl.DataFrame:
         """One row per practice and cohort: the places of the week."""
         return share_places(icb.tables["people"].lazy(), self.slots, rules=self.rules)
 
-    def _practice_list(self, icb: _Icb, practice: str, rows: pl.DataFrame, places: pl.DataFrame) -> PracticeList:
+    def _practice_list(
+        self, icb: _Icb, practice: str, rows: pl.DataFrame, places: pl.DataFrame, *, left: pl.DataFrame, gone: int
+    ) -> PracticeList:
         here = pl.col("practice_code") == practice
         names = icb.practices.filter(here)["practice_name"]
         until = icb.entered.filter(here)["data_until"]
@@ -307,6 +326,8 @@ class _Writer:
             places=int(places.filter(here)["places"].sum()),
             states_capacity=self.slots is not None and practice in self.slots["practice_code"],
             rows=printable_rows(rows, rules=self.rules),
+            left=printable_leavers(left),
+            gone=gone,
         )
 
     def _write_practice(self, sheet: PracticeList) -> None:

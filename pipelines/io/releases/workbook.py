@@ -64,6 +64,10 @@ class PracticeList:
     """Whether the places are what the practice stated; else they are the default."""
     rows: pl.DataFrame
     """One row per person in rank order, columns as the sources in COLUMNS, all text but rank and age."""
+    left: pl.DataFrame
+    """One row per person who left the list and is still registered here: nhs_number, weeks, reason."""
+    gone: int
+    """How many left the list as they are no longer registered here, or no longer counted."""
 
 
 def in_three_parts(nhs_number: pl.Expr) -> pl.Expr:
@@ -84,8 +88,17 @@ def printable_rows(rows: pl.DataFrame, *, rules: Actions) -> pl.DataFrame:
         pl.col("cohorts").str.split("|").list.eval(pl.element().replace(titles)).list.join("\n").alias("cohorts"),
         pl.col("reasons").str.split("|").list.eval(pl.lit("• ") + pl.element()).list.join("\n").alias("reasons"),
         "suggested_action",
-        "change",
+        change=pl.when(pl.col("weeks_listed") == 1)
+        .then(pl.lit("new"))
+        .otherwise(pl.format("week {}, no answer yet", "weeks_listed")),
         data_as_of=pl.col("data_as_of").dt.to_string("iso").fill_null("not known"),
+    )
+
+
+def printable_leavers(rows: pl.DataFrame) -> pl.DataFrame:
+    """The people who left a list, in the order of the NHS number."""
+    return rows.sort("nhs_number").select(
+        in_three_parts(pl.col("nhs_number")).alias("nhs_number"), weeks="weeks_listed", reason="reason"
     )
 
 
@@ -107,7 +120,7 @@ def escape_cell(value: str | int) -> str:
 
 
 def write_workbook(sheet: PracticeList, path: Path, *, rules: Actions) -> None:
-    """Writes the list as a workbook: a cover, the list, and a sheet on which to add people."""
+    """Writes the list as a workbook: a cover, the list, a sheet on which to add people, and who left the list."""
     options = {
         "in_memory": True,
         "strings_to_formulas": False,
@@ -121,6 +134,7 @@ def write_workbook(sheet: PracticeList, path: Path, *, rules: Actions) -> None:
         _write_cover(book.add_worksheet("About this list"), sheet, look, rules=rules)
         _write_list(book.add_worksheet("Target list"), sheet, look, rules=rules)
         _write_additions(book.add_worksheet("Add a person"), sheet, look)
+        _write_left(book.add_worksheet("Left the list"), sheet, look)
         book.worksheets()[1].activate()
 
 
@@ -172,11 +186,14 @@ def cover_lines(sheet: PracticeList, *, rules: Actions) -> list[tuple[str, str]]
     changes = sheet.rows["change"]
     until = long_date(sheet.data_until) if sheet.data_until else "not known"
     counts = f"{sheet.rows.height} people on this list; {(changes == 'new').sum()} new since the last one"
+    left = (
+        f"{sheet.left.height}, each with the reason on the last sheet; {sheet.gone} more are not registered here now"
+    )
     why = "as capacity.csv states" if sheet.states_capacity else f"the default: {_per_thousand(rules)}"
     sizes = f"{sheet.places} places this week for {sheet.registered:,} registered people ({why})"
     steps = (
         "Look at the record, decide, and pick a decision from the drop-down. Add people whom the list missed on the "
-        "last sheet. Send the workbook back as your ICB asked: decisions change next week's list."
+        "sheet for it. Send the workbook back as your ICB asked: decisions change next week's list."
     )
     return [
         ("Practice", f"{sheet.practice_name} ({sheet.practice_code})"),
@@ -185,6 +202,7 @@ def cover_lines(sheet: PracticeList, *, rules: Actions) -> list[tuple[str, str]]
         ("Records entered up to", until),
         *[("Mind", notice) for notice in sheet.notices],
         ("People", counts),
+        ("Left since then", left),
         ("Places", sizes),
         ("What it is for", rules.intended_use),
         ("Not for", "\n".join(f"• {use}" for use in rules.not_for)),
@@ -258,7 +276,7 @@ def _on_or_after(as_of: dt.date) -> dict[str, object]:
 
 
 def _write_additions(page: Worksheet, sheet: PracticeList, look: _Look) -> None:
-    """The last sheet: empty rows for people whom the practice wants on next week's list."""
+    """A sheet of empty rows for people whom the practice wants on next week's list."""
     columns = [Column("NHS number", None, 18), Column("Why add this person", None, 60)]
     _write_heading(page, columns, look)
     text = look.entry
@@ -266,6 +284,27 @@ def _write_additions(page: Worksheet, sheet: PracticeList, look: _Look) -> None:
     for row in range(1, SPARE_ROWS + 1):
         for place in range(len(columns)):
             page.write_blank(row, place, None, text)
+    page.freeze_panes(1, 0)
+    _paper(page, sheet, landscape=True)
+
+
+LEFT = [
+    Column("NHS number", "nhs_number", 18),
+    Column("Lists without an answer", "weeks", 14),
+    Column("Why the person left the list", "reason", 60),
+]
+
+
+def _write_left(page: Worksheet, sheet: PracticeList, look: _Look) -> None:
+    """The people of the last list who are not on this one, and why."""
+    _write_heading(page, LEFT, look)
+    for number, row in enumerate(sheet.left.rows(named=True), start=1):
+        for place, column in enumerate(LEFT):
+            value = row[str(column.source)]
+            if isinstance(value, int):
+                page.write_number(number, place, value, look.number)
+            else:
+                page.write_string(number, place, value, look.cell)
     page.freeze_panes(1, 0)
     _paper(page, sheet, landscape=True)
 
