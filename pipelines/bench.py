@@ -198,9 +198,9 @@ def _columns_read(warehouse: Warehouse, table: str) -> dict[str, list[str]]:
 
 
 def _floor(warehouse: Warehouse, columns: dict[str, list[str]]) -> float:
-    """Seconds of one scan of the columns, ICB by ICB."""
+    """Seconds of one scan of the columns, ICB by ICB; a hash of every value, as statistics would answer less."""
     scans = [
-        (path, ", ".join(f"max({column})" for column in wanted))
+        (path, ", ".join(f"bit_xor(hash({column}))" for column in wanted))
         for table, wanted in columns.items()
         if wanted
         for path in _parts(warehouse, table)
