@@ -33,6 +33,7 @@ def count(folder: Path, data: bytes, quote: str | None = '"') -> counting.Record
         (b'"a","b"c"\r\n"c","d"\r\n', 2, 0, True),
         (b'"a","b\r\n', 1, 0, True),
         (b"a,b\nc,d\n", 2, 0, False),
+        (b'"a"\n\r', 2, 1, False),
     ],
 )
 def test_records_are_counted_by_the_formats_own_rules(

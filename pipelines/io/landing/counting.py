@@ -99,10 +99,11 @@ class _Counter:
             if is_broken
             else (self.ends, self.last_end, self.blank_ends)
         )
-        has_tail = last < len(self.data) - 1
+        tail = self.data[last + 1 :]
+        is_blank_tail = len(tail) == 1 and int(tail[0]) == RETURN
         return RecordCount(
-            records=ends + has_tail,
-            blank=blank,
+            records=ends + (len(tail) > 0),
+            blank=blank + is_blank_tail,
             has_broken_quotes=is_broken,
             has_nul=self.nul,
             ends_with_line_end=int(self.data[-1]) == LINE_FEED,
