@@ -434,7 +434,7 @@ def bench(
     """Print what each table of a week costs on made-up people: rows, seconds, memory, and times one scan."""
     import polars as pl
 
-    from pipelines.bench import bill, write_page
+    from pipelines.bench import bill, write_bills
 
     settings, bills = Settings().model_copy(update={"memory_limit": memory, "threads": threads}), {}
     for size in people:
@@ -444,7 +444,7 @@ def bench(
         bills[size].write_csv(work / f"people-{size}" / "bill.csv", float_precision=3)
         _show(f"A week of {size:,} people", bills[size].with_columns(pl.col(pl.Float64).round(2)))
     if page:
-        write_page(bills, page)
+        write_bills(bills, page)
 
 
 def _show(title: str, frame: "pl.DataFrame") -> None:

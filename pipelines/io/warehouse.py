@@ -146,8 +146,7 @@ class Warehouse:
         first = icbs if query.scope == "england" else icbs[:1]
         with self._connection(query, as_of, first) as connection:
             parameters = self._parameters(query, as_of, first[0])
-            rows = connection.execute(f"explain (format json) {query.sql}", parameters or None).fetchall()
-        return "\n".join(str(plan) for _, plan in rows)
+            return connection.sql(query.sql, params=parameters or None).explain(format="json")
 
     def _build_by_icb(self, query: Query, as_of: dt.date, icbs: list[str]) -> dict[str, int]:
         """Rows written for each ICB, one connection an ICB."""

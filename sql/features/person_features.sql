@@ -1,5 +1,5 @@
 -- makes: person_features, the features of features.yaml, long and sparse
--- reads: people, conditions, measurements, avoidable_admissions, spells, emergency_attendances, contacts, medications, hospital_scores?, features, ethnic_categories, admission_methods, codelists
+-- reads: people, conditions, measurements, avoidable_admissions, spells, emergency_attendances, contacts, medications, hospital_scores, features, ethnic_categories, admission_methods, codelists
 -- parameters: as_of_date
 -- grain: one row per person and feature that has a value
 with feature_names as (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.bench import BILL, write_page
+from pipelines.bench import BILL, write_bills
 
 
 def test_the_page_has_a_line_a_part_and_a_chart_beside_it(tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_the_page_has_a_line_a_part_and_a_chart_beside_it(tmp_path: Path) -> Non
         ("people", 1000, 900, 0.5, 0.1, 5.0, 0.05, 10.0, 0.75, 1.5),
     ]
     bill = pl.DataFrame(rows, schema=BILL, orient="row")
-    write_page({100_000: bill}, tmp_path / "performance.md")
+    write_bills({100_000: bill}, tmp_path / "performance.md")
     text = (tmp_path / "performance.md").read_text("utf-8")
     assert "| people | 1,000 | 900 | 0.50 | 0.10 | 5.00 | 10.0 | 0.75 | 1.5 |" in text
     assert "A week: 0.5 s, 5.0 s per million people, at most 0.75 GiB." in text

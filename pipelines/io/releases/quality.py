@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from data_contracts.clinical.definitions import QualityMeasure, load_quality
-from pipelines.io.releases.summary import Chart, draw, environment, style
+from pipelines.io.releases.summary import Chart, draw, write_page
 from pipelines.io.releases.workbook import long_date
 from pipelines.steps.quality import say, stand
 
@@ -49,22 +49,18 @@ class QualityWeek:
 def write_quality(week: QualityWeek, path: Path) -> None:
     """Writes the page."""
     standing = stand(week.scorecard.lazy())
-    page = (
-        environment()
-        .get_template("quality.jinja")
-        .render(
-            week=week,
-            as_of=long_date(week.as_of),
-            style=style(),
-            meaning=MEANING,
-            colours=COLOURS,
-            counts={verdict: standing.filter(verdict=verdict).height for verdict in MEANING},
-            practices=[_practice(row, week) for row in standing.sort("practice_code").to_dicts()],
-            charts=[chart for title, measures in CHARTS.items() if (chart := _strip(week, title, measures))],
-            limits=[_limits(name, measure) for name, measure in load_quality().items()],
-        )
+    write_page(
+        "quality.jinja",
+        path,
+        week=week,
+        as_of=long_date(week.as_of),
+        meaning=MEANING,
+        colours=COLOURS,
+        counts={verdict: standing.filter(verdict=verdict).height for verdict in MEANING},
+        practices=[_practice(row, week) for row in standing.sort("practice_code").to_dicts()],
+        charts=[chart for title, measures in CHARTS.items() if (chart := _strip(week, title, measures))],
+        limits=[_limits(name, measure) for name, measure in load_quality().items()],
     )
-    path.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _practice(standing: dict[str, object], week: QualityWeek) -> dict[str, object]:

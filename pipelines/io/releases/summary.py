@@ -53,24 +53,20 @@ class IcbWeek:
 
 def write_summary(week: IcbWeek, path: Path, *, rules: Actions) -> None:
     """Writes the page."""
-    page = (
-        environment()
-        .get_template("summary.jinja")
-        .render(
-            week=week,
-            as_of=long_date(week.as_of),
-            data_until=long_date(week.data_until) if week.data_until else "not known",
-            style=style(),
-            headline=headline(week),
-            charts=_charts(week),
-            coverage=_coverage_rows(week),
-            practices=_practice_rows(week),
-            groups=_group_rows(week),
-            quality=quality(week),
-            rules=rules,
-        )
+    write_page(
+        "summary.jinja",
+        path,
+        week=week,
+        as_of=long_date(week.as_of),
+        data_until=long_date(week.data_until) if week.data_until else "not known",
+        headline=headline(week),
+        charts=_charts(week),
+        coverage=_coverage_rows(week),
+        practices=_practice_rows(week),
+        groups=_group_rows(week),
+        quality=quality(week),
+        rules=rules,
     )
-    path.write_text(page, encoding="utf-8", newline="\n")
 
 
 HEADINGS = {
@@ -235,9 +231,10 @@ def _bars(frame: pl.DataFrame, title: str, unit: str) -> Chart | None:
     return Chart(title=title, says=f"{title}, {unit}. {says}.", svg=draw(drawn))
 
 
-def style() -> str:
-    """The pages' style sheet."""
-    return (PAGE / "summary.css").read_text("utf-8")
+def write_page(template: str, path: Path, **values: object) -> None:
+    """Writes a page from its template, in the pages' style."""
+    page = environment().get_template(template).render(style=(PAGE / "summary.css").read_text("utf-8"), **values)
+    path.write_text(page, encoding="utf-8", newline="\n")
 
 
 def draw(chart: alt.Chart | alt.LayerChart) -> str:
