@@ -127,16 +127,14 @@ avoidable_values as (
     group by avoidable_admissions.person_id, features.feature_number
 ),
 
-hospital_score_values as (
+frailty_values as (
     select
         hospital_scores.person_id,
         features.feature_number,
-        case features.key
-            when 'hfrs' then hospital_scores.hfrs
-            else hospital_scores.charlson_quan_2011
-        end as value
+        hospital_scores.hfrs as value
     from hospital_scores
-    inner join features on features.kind = 'hospital_score'
+    inner join features on features.kind = 'hospital_frailty'
+    where hospital_scores.hfrs is not null
 ),
 
 known_attendances as (
@@ -319,11 +317,10 @@ together as (
     from avoidable_values
     union all
     select
-        hospital_score_values.person_id,
-        hospital_score_values.feature_number,
-        hospital_score_values.value
-    from hospital_score_values
-    where hospital_score_values.value is not null
+        frailty_values.person_id,
+        frailty_values.feature_number,
+        frailty_values.value
+    from frailty_values
     union all
     select
         attendance_values.person_id,

@@ -187,7 +187,7 @@ def cover_lines(sheet: PracticeList, *, rules: Actions) -> list[tuple[str, str]]
     until = long_date(sheet.data_until) if sheet.data_until else "not known"
     counts = f"{sheet.rows.height} people on this list; {(changes == 'new').sum()} new since the last one"
     left = (
-        f"{sheet.left.height}, each with the reason on the last sheet; {sheet.gone} more are not registered here now"
+        f"{sheet.left.height}, named with the reason in the workbook; {sheet.gone} more are not registered here now"
     )
     why = "as capacity.csv states" if sheet.states_capacity else f"the default: {_per_thousand(rules)}"
     sizes = f"{sheet.places} places this week for {sheet.registered:,} registered people ({why})"
