@@ -9,15 +9,12 @@ import pytest
 from models.scoring import score_people
 from models.training import train
 from pipelines.io.warehouse import Warehouse
+from pipelines.io.weekly_build import build_tables
 from pipelines.settings import Settings
 from pipelines.synthetic.write import write_extracts
 from tests.lib.studies import Study, make_design
 
 AS_OF = dt.date(2025, 9, 15)
-TABLES = [
-    *("closed_practices", "dissents", "eligibility", "people"),
-    *("conditions", "measurements", "avoidable_admissions", "person_features"),
-]
 DATES = {
     "events": "event_date",
     "medications": "issued_date",
@@ -41,8 +38,7 @@ def before(warehouse):
 
 
 def _features(warehouse) -> pl.DataFrame:
-    for table in TABLES:
-        warehouse.build(table, AS_OF)
+    build_tables(warehouse, AS_OF, upto="person_features")
     return warehouse.read("person_features", AS_OF).sort("person_id", "feature").collect()
 
 
