@@ -8,6 +8,7 @@ def synthea_tables() -> dict[str, bytes]:
     return {f"{name}.csv": text.lstrip().encode() for name, text in test_synthea_ingest.FILES.items()}
 
 
-def omop_tables() -> dict[str, bytes]:
-    """OMOP tables by file name."""
-    return {f"{name.upper()}.csv": text.lstrip().encode() for name, text in test_omop_ingest.TABLES.items()}
+def omop_tables(drop: int = 0) -> dict[str, bytes]:
+    """OMOP tables by file name; each drop holds practices of its own, Y9<drop>001 to Y9<drop>003."""
+    texts = {name: text.lstrip().replace("Y90", f"Y9{drop}") for name, text in test_omop_ingest.TABLES.items()}
+    return {f"{name.upper()}.csv": text.encode() for name, text in texts.items()}

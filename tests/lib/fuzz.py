@@ -37,7 +37,7 @@ class Fuzz:
         (self.bait / "secret.csv").write_text("nobody may read this", "utf-8")
         self.settings = emis.workspace(self.home)
         codes = [f"Z{number:05d}" for number in range(EMIS + SYNTHEA)]
-        emis.write_reference(self.settings.landing, (*codes, "Y90001", "Y90003"))
+        emis.write_reference(self.settings.landing, (*codes, *(f"Y9{drop}00{last}" for drop in range(DROPS) for last in (1, 3))))
         self.practices, self.made_up = codes[:EMIS], codes[EMIS:]
 
     def run(self) -> list[str]:
@@ -70,7 +70,7 @@ class Fuzz:
         for practice in self.made_up:
             self._write_all(self.settings.landing / "synthea" / practice, synthea_tables())
         for number in range(DROPS):
-            self._write_all(self.settings.landing / "omop" / f"source{number}_20261101", omop_tables())
+            self._write_all(self.settings.landing / "omop" / f"source{number}_20261101", omop_tables(number))
         self._write_hospital()
         self._write_hostile_names()
 

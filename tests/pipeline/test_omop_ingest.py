@@ -403,6 +403,18 @@ def test_a_new_drop_replaces_the_old_one_whole(settings: Settings) -> None:
     assert "expected a delivery later than 20261108" in late.reason
 
 
+def test_two_drops_of_one_practice_are_never_mixed(settings: Settings) -> None:
+    for source in ("first", "second"):
+        folder = settings.landing / "omop" / f"{source}_20261101"
+        folder.mkdir(parents=True)
+        for name, text in TABLES.items():
+            (folder / f"{name.upper()}.csv").write_text(text.lstrip(), "utf-8")
+    report = ingest(settings)
+    refused = report.files.filter(status="refused")
+    assert set(refused["file"].str.split("/").list.get(1)) == {"second_20261101"}
+    assert refused["reason"].str.contains("one feed and folder only").all()
+
+
 def test_held_rows_are_tried_again_when_a_mapping_changes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

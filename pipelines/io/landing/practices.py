@@ -211,7 +211,9 @@ class _Practices:
     def _check_feed(self, loaded: Loaded, delivery: Delivery) -> None:
         """Refuses practices that another feed, or another source of this one, holds: their rosters would be mixed."""
         new = {practice.practice_code for practice in loaded.practices} - set(delivery.practices)
-        others = self.landing.feeds_of(new)
+        others = self.landing.feeds_of(new) | {
+            practice.source for code, practice in self.landing.touched.items() if code in new
+        }
         if others:
             raise LandingError(
                 expected="practices that come from one feed and folder only",
