@@ -37,7 +37,9 @@ class Fuzz:
         (self.bait / "secret.csv").write_text("nobody may read this", "utf-8")
         self.settings = emis.workspace(self.home)
         codes = [f"Z{number:05d}" for number in range(EMIS + SYNTHEA)]
-        emis.write_reference(self.settings.landing, (*codes, *(f"Y9{drop}00{last}" for drop in range(DROPS) for last in (1, 3))))
+        emis.write_reference(
+            self.settings.landing, (*codes, *(f"Y9{drop}00{last}" for drop in range(DROPS) for last in (1, 3)))
+        )
         self.practices, self.made_up = codes[:EMIS], codes[EMIS:]
 
     def run(self) -> list[str]:
