@@ -4,10 +4,12 @@ from functools import cache
 from importlib.resources import files
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data_contracts.clinical.definitions import load_features
 from data_contracts.clinical.programmes.definition import Programme, load_programmes
 from data_contracts.provenance import Provenance
+from data_contracts.tables.capacity import ROLES
 
 ACTIONS = files("data_contracts.clinical") / "actions.yaml"
 
@@ -67,6 +69,27 @@ class Flag(_Entry):
     action: str
 
 
+class OwedWords(_Entry):
+    """How the four things that complex care owes a person are said in one sentence; what is not known is left out."""
+
+    text: str
+    states: dict[str, str]
+
+
+class RoleRule(_Entry):
+    """Who sees the people whom it fits: every part that is stated must fit, each by any one of its entries."""
+
+    roles: tuple[str, ...] = Field(min_length=1)
+    """In order of preference: who does not fit the slots of one is asked of the next."""
+    cohorts: tuple[str, ...] = ()
+    """The cohort that the person is in; the first, of several."""
+    features: dict[str, float] = Field(default_factory=dict)
+    """Features and the least value of each."""
+    gaps: tuple[str, ...] = ()
+    """Kinds of programme in which the person has a gap."""
+    flags: tuple[str, ...] = ()
+
+
 class SensitiveSet(_Entry):
     """A set of conditions that no list shows."""
 
@@ -96,6 +119,10 @@ class Actions(Provenance):
     conditions: dict[str, str]
     gaps: GapWords
     flags: dict[str, Flag]
+    owed: OwedWords
+    offer_text: str
+    roles: tuple[RoleRule, ...] = Field(min_length=1)
+    """The first rule that fits decides; the last fits everybody."""
     sensitive: tuple[SensitiveSet, ...]
     decisions: tuple[Decision, ...]
     added_weeks: int
@@ -107,6 +134,30 @@ class Actions(Provenance):
     score_notice: str
     """What the owners of a published score ask to be shown with it."""
     contact: str
+
+    @model_validator(mode="after")
+    def _rules_name_what_exists(self) -> "Actions":
+        known: dict[str, tuple[set[str], list[str]]] = {
+            "role": (set(ROLES), [role for rule in self.roles for role in rule.roles]),
+            "cohort": (
+                {cohort.name for cohort in self.cohorts},
+                [name for rule in self.roles for name in rule.cohorts],
+            ),
+            "feature": (set(load_features()), [name for rule in self.roles for name in rule.features]),
+            "kind of programme": (
+                {programme.kind for programme in self.programmes.values()},
+                [name for rule in self.roles for name in rule.gaps],
+            ),
+            "flag": (set(self.flags), [name for rule in self.roles for name in rule.flags]),
+        }
+        for what, (names, used) in known.items():
+            strangers = sorted(set(used) - names)
+            if strangers:
+                raise ValueError(f"roles: expected a {what} that exists; found {', '.join(strangers)}")
+        last = self.roles[-1]
+        if last.cohorts or last.features or last.gaps or last.flags:
+            raise ValueError("roles: expected a last rule that fits everybody")
+        return self
 
     @property
     def programmes(self) -> dict[str, Programme]:

@@ -54,8 +54,10 @@ WEEKLY: dict[str, type[Contract]] = {
     "people_not_seen": weekly.PeopleNotSeen,
     "lifestyle_risk": weekly.LifestyleRisk,
     "data_quality": weekly.DataQuality,
+    "care_owed": weekly.CareOwed,
     "target_lists": weekly.TargetLists,
     "list_leavers": weekly.ListLeavers,
+    "list_capacity": weekly.ListCapacity,
 }
 
 RELEASE: dict[str, type[Contract]] = {"opt_out_ledger": weekly.OptOutLedger}

@@ -1,5 +1,6 @@
 """Loads the clinical definitions of this folder; reference.py puts them together as the tables that SQL reads."""
 
+import csv
 import datetime as dt
 from collections.abc import Iterator
 from functools import cache
@@ -196,6 +197,7 @@ def dated_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
         "features": _feature_table(as_of),
         "measure_units": _measure_table(as_of),
         "not_seen_rules": _not_seen_rules(as_of),
+        "owed_things": _owed_things(as_of),
     } | quality_tables(as_of)
 
 
@@ -244,6 +246,20 @@ def quality_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:
         ),
         "quality_recordings": pl.DataFrame(recordings, schema_overrides={"age_from": pl.Int16}),
     }
+
+
+@cache
+def owed_titles() -> dict[str, str]:
+    """Plain words for each thing owed to people in complex care, by name."""
+    # A contract reads this when it is imported, and processes are forked after that: Polars would start threads.
+    return {row["thing"]: row["title"] for row in csv.DictReader(read_definition("care_owed.csv").splitlines())}
+
+
+def _owed_things(as_of: dt.date) -> pl.DataFrame:
+    """One row per thing owed: its place, its codelist, and the day before which its last entry is due for review."""
+    rows = read_definition_csv("care_owed.csv", review_days=pl.Int32).with_row_index("thing_number")
+    review_from = pl.lit(as_of) - pl.duration(days="review_days")
+    return rows.select("thing", pl.col("thing_number").cast(pl.Int16), "codelist", review_from=review_from)
 
 
 @cache

@@ -5,7 +5,9 @@ import datetime as dt
 import pandera.polars as pa
 import polars as pl
 
+from data_contracts.clinical.definitions import owed_titles
 from data_contracts.clinical.programmes.definition import load_programmes
+from data_contracts.tables.capacity import ROLES
 from data_contracts.tables.history import SEXES, Contract
 
 VERDICTS = ["ok", "unknown", "warn", "hold", "stop"]
@@ -450,6 +452,22 @@ class LifestyleRisk(Contract):
     flag_count: pl.Int8 = pa.Field(ge=1, le=9, description="How many flags are true; ranks second")
 
 
+OWED_STATES = ["in_place", "due_for_review", "missing", "not_known"]
+
+
+class CareOwed(Contract):
+    """One row per person in complex care and thing owed: whether it is in place, since when, or missing."""
+
+    person_id: pl.Int64 = pa.Field(description=PERSON_ID)
+    practice_code: str = pa.Field(description="ODS code of the practice of registration")
+    thing: str = pa.Field(isin=list(owed_titles()), description="What is owed, as care_owed.csv names it")
+    state: str = pa.Field(
+        isin=OWED_STATES, description="How it stands on record; not_known where no code for it is loaded"
+    )
+    since_date: dt.date = pa.Field(nullable=True, description="First entry that says it is in place")
+    latest_date: dt.date = pa.Field(nullable=True, description="Last such entry")
+
+
 class TargetLists(Contract):
     """One row per person on a practice's weekly list; the NHS number is added only in the practice's own file."""
 
@@ -461,6 +479,12 @@ class TargetLists(Contract):
     cohorts: str = pa.Field(description="Cohorts the person is in, joined by |")
     reasons: str = pa.Field(description="Why this person, in plain words with dates, joined by |")
     suggested_action: str = pa.Field(description="What to do, in plain words")
+    role: str = pa.Field(
+        isin=ROLES, description="Who sees the person, by the rules of actions.yaml and the slots stated"
+    )
+    offer: str = pa.Field(
+        nullable=True, description="Id of the local offer suggested; null if none fits or has places"
+    )
     weeks_listed: pl.Int64 = pa.Field(
         ge=1, description="Lists in a row that held the person without an answer, this one counted; 1 is new"
     )
@@ -484,6 +508,20 @@ class ListLeavers(Contract):
     practice_code: str = pa.Field(description="ODS code of the practice that had listed the person")
     weeks_listed: pl.Int64 = pa.Field(ge=1, description="Lists in a row that had held the person")
     reason: str = pa.Field(isin=LEFT_BECAUSE, description="Why, the first that applies")
+
+
+class ListCapacity(Contract):
+    """One row per practice and role: whom this week's places reach, and whom they do not."""
+
+    practice_code: str = pa.Field(description="ODS code of the practice")
+    role: str = pa.Field(isin=ROLES, description="Who sees the people")
+    places: pl.Int64 = pa.Field(
+        nullable=True, ge=0, description="Slots stated for the role; null where a default holds"
+    )
+    listed: pl.Int64 = pa.Field(ge=0, description="People on the list for this role")
+    waiting: pl.Int64 = pa.Field(
+        ge=0, description="People in a cohort for whom this role is the first choice and who have no place this week"
+    )
 
 
 class DataQuality(Contract):

@@ -8,6 +8,7 @@ import dagster as dg
 from data_contracts.registry import WEEKLY
 from pipelines.defs.resources import OWNERS, Workspace, as_of, weeks
 from pipelines.io.releases import write_release
+from pipelines.io.releases.publish import TABLES
 
 LONDON = ZoneInfo("Europe/London")
 MONDAY_NINE = dg.FreshnessPolicy.cron(
@@ -17,15 +18,7 @@ MONDAY_NINE = dg.FreshnessPolicy.cron(
 
 @dg.asset(
     partitions_def=weeks,
-    deps=[
-        "target_lists",
-        "complex_care",
-        "programme_records",
-        "programme_states",
-        "non_responders",
-        "lifestyle_risk",
-        "people",
-    ],
+    deps=TABLES,
     group_name="releases",
     kinds={"parquet", "excel"},
     owners=OWNERS,

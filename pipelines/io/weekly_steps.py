@@ -20,8 +20,9 @@ from models.training import label
 from pipelines.io.model_store import ModelStore
 from pipelines.io.target_lists import READS, read_previous, read_weekly_tables
 from pipelines.io.warehouse import BuildReport, Warehouse, empty_table
-from pipelines.steps.lists import build_target_lists, find_leavers
+from pipelines.steps.lists import build_target_lists, find_leavers, rank_members, route
 from pipelines.steps.moves import CohortWeek, explain_moves
+from pipelines.steps.roles import count_capacity
 
 MakePart = Callable[[Warehouse, dt.date, str], pl.DataFrame]
 
@@ -151,6 +152,13 @@ def _list_leavers(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFram
     return find_leavers(read_weekly_tables(warehouse, as_of, icb), lists, rules=load_actions(), previous=previous)
 
 
+def _list_capacity(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
+    tables, rules = read_weekly_tables(warehouse, as_of, icb), load_actions()
+    members = rank_members(tables, rules=rules)
+    lists = warehouse.read("target_lists", as_of, icb).collect()
+    return count_capacity(members, route(tables, members, rules=rules), lists, tables.slots)
+
+
 STEPS = [
     WeeklyStep("cambridge_scores", ("people", "conditions", "person_features"), "scores", _cambridge_scores),
     WeeklyStep("hospital_scores", ("people", "spells"), "scores", _hospital_scores),
@@ -178,5 +186,6 @@ STEPS = [
     ),
     WeeklyStep("target_lists", READS, "lists", _target_lists),
     WeeklyStep("list_leavers", ("target_lists", *READS), "lists", _list_leavers),
+    WeeklyStep("list_capacity", ("target_lists", *READS), "lists", _list_capacity),
 ]
 """The steps, each after the tables that it reads."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.actions import Actions
-from pipelines.steps.disclosure import quasi_identifiers, safe_counts
+from pipelines.steps.disclosure import quasi_identifiers, round_count, safe_counts
 
 TOTAL = "total"
 GROUPINGS = ["practice", "network", "deprivation_fifth", "ethnic_group", "age_band", "sex"]
@@ -31,6 +31,8 @@ class CohortTables:
     programme_states: pl.DataFrame
     non_responders: pl.DataFrame
     lifestyle_risk: pl.DataFrame
+    avoidable_admissions: pl.DataFrame
+    """The avoidable admissions of the year before the as-of date: the need that the lists should follow."""
 
 
 def count_cohorts(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
@@ -48,16 +50,33 @@ def count_cohorts(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
 
 
 def count_groups(tables: CohortTables, members: dict[str, pl.Series], *, groupings: list[str]) -> pl.DataFrame:
-    """One row per grouping, group and cohort: people, hidden (null) or rounded; totals are sums of what is shown."""
-    grouped = _grouped(tables)
+    """One row per grouping, group and cohort: people, hidden (null) or rounded; totals are sums of what is shown.
+
+    Groups with nobody are hidden too.
+    """
+    grouped, cohorts = _grouped(tables), pl.Enum(list(members))
+    ids = [
+        pl.DataFrame({"person_id": people.unique()}).with_columns(cohort=pl.lit(name, dtype=cohorts))
+        for name, people in members.items()
+    ]
+    inside = pl.concat(ids).join(grouped, on="person_id", how="inner")
+    every = pl.DataFrame({"cohort": pl.Series(list(members), dtype=cohorts)})
     parts = pl.concat(
         [
-            _counts(grouped, ids, grouping=grouping, cohort=cohort)
-            for cohort, ids in members.items()
-            for grouping in groupings
+            every.join(grouped.select(grouping).unique(), how="cross")
+            .join(safe_counts(inside, ["cohort", grouping]), on=["cohort", grouping], how="left", validate="1:1")
+            .select("cohort", "people", place=pl.lit(place), group=pl.col(grouping).cast(pl.String))
+            for place, grouping in enumerate(groupings)
         ]
+    ).sort("cohort", "place", "group")
+    names = dict(enumerate(groupings))
+    named = parts.select(
+        pl.col("place").replace_strict(names, return_dtype=pl.String).alias("grouping"),
+        "group",
+        pl.col("cohort").cast(pl.String),
+        "people",
     )
-    return pl.concat([parts, _totals(parts)])
+    return pl.concat([named, _totals(named)])
 
 
 def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:
@@ -73,11 +92,22 @@ def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:
         "overdue": tables.non_responders["person_id"],
         **programmes,
         "lifestyle_risk": tables.lifestyle_risk["person_id"],
+        "avoidably_admitted": tables.avoidable_admissions["person_id"],
     }
 
 
+def safe_capacity(capacity: pl.DataFrame) -> pl.DataFrame:
+    """One row per practice and role: places stated, people listed and people waiting, hidden (null) or rounded."""
+    return capacity.with_columns(round_count(pl.col("listed")), round_count(pl.col("waiting")))
+
+
+def count_owed(care_owed: pl.DataFrame) -> pl.DataFrame:
+    """One row per practice, thing owed and state: people in complex care, hidden (null) or rounded."""
+    return safe_counts(care_owed, ["practice_code", "thing", "state"])
+
+
 def _grouped(tables: CohortTables) -> pl.DataFrame:
-    """One row per person: person_id and the group in each grouping, as text."""
+    """One row per person: person_id and the group in each grouping."""
     networks = tables.practices.select("practice_code", network="pcn_code")
     bands = quasi_identifiers(tables.people).select("person_id", "age_band", "deprivation_fifth")
     ethnic = pl.col("ethnic_group").replace_strict(ETHNIC_GROUPS, default=None, return_dtype=pl.String)
@@ -86,19 +116,10 @@ def _grouped(tables: CohortTables) -> pl.DataFrame:
         .join(networks, on="practice_code", how="left", validate="m:1")
         .join(bands, on="person_id", how="left", validate="1:1")
         .rename({"practice_code": "practice"})
-        .select("person_id", *[pl.col(name).cast(pl.String).fill_null(NOT_KNOWN) for name in GROUPINGS])
-    )
-
-
-def _counts(grouped: pl.DataFrame, members: pl.Series, *, grouping: str, cohort: str) -> pl.DataFrame:
-    """One row per group: people of the cohort, hidden or rounded; groups with nobody are hidden too."""
-    inside = grouped.join(pl.DataFrame({"person_id": members.unique()}), on="person_id", how="semi")
-    counts = safe_counts(inside, [grouping])
-    groups = grouped.select(grouping).unique()
-    return (
-        groups.join(counts, on=grouping, how="left", validate="1:1")
-        .sort(grouping)
-        .select(grouping=pl.lit(grouping), group=grouping, cohort=pl.lit(cohort), people="people")
+        .select(
+            "person_id",
+            *[pl.col(name).cast(pl.String).fill_null(NOT_KNOWN).cast(pl.Categorical) for name in GROUPINGS],
+        )
     )
 
 

@@ -7,8 +7,10 @@ import polars as pl
 
 from data_contracts.actions import Actions
 from data_contracts.tables.weekly import LEFT_BECAUSE
+from pipelines.steps.offers import suggest_offers
 from pipelines.steps.quality import stand, stopped
 from pipelines.steps.reasons import ReasonTables, suggest_actions, word_reasons
+from pipelines.steps.roles import SLOTS, route_people
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,12 @@ class WeeklyTables:
     person_features: pl.LazyFrame
     conditions: pl.LazyFrame
     measurements: pl.LazyFrame
+    care_owed: pl.LazyFrame
     data_quality: pl.LazyFrame
     slots: pl.DataFrame | None = None
-    """One row per practice that states its capacity: practice_code, slots; the others get the default."""
+    """One row per practice and role for which slots are stated, what weekly_slots returns; others get the default."""
+    offers: pl.DataFrame | None = None
+    """One row per local offer and practice that it serves."""
     resting: pl.DataFrame | None = None
     """One row per person whom the practice has dealt with lately: person_id, practice_code."""
     added: pl.DataFrame | None = None
@@ -49,7 +54,9 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
     listed = carry_over(rank_members(tables, rules=rules), previous=previous)
     members = listed.join(stopped(standing), on="practice_code", how="anti")
     chosen = choose_people(
-        members, places=share_places(tables.people, tables.slots, rules=rules), carried_weeks=rules.carried_weeks
+        members.join(route(tables, members, rules=rules), on="person_id", how="left", validate="m:1"),
+        places=share_places(tables.people, tables.slots, rules=rules),
+        carried_weeks=rules.carried_weeks,
     )
     reasons = word_reasons(_reason_tables(tables, chosen), rules=rules)
     actions = suggest_actions(_reason_tables(tables, chosen), rules=rules)
@@ -60,6 +67,7 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
         people.join(_cohorts_of(members), on="person_id", how="left", validate="1:1")
         .join(reasons, on="person_id", how="left", validate="1:1")
         .join(actions, on="person_id", how="left", validate="1:1")
+        .join(_offers(tables, people, rules=rules), on="person_id", how="left", validate="1:1")
         .join(standing.select("practice_code", "data_as_of"), on="practice_code", how="left", validate="m:1")
         .sort("practice_code", "rank")
         .select(
@@ -70,10 +78,37 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
             "sex",
             "cohorts",
             "reasons",
-            "suggested_action",
+            pl.concat_str("suggested_action", pl.concat_str(pl.lit(". "), "offer_text").fill_null("")),
+            "role",
+            "offer",
             "weeks_listed",
             "data_as_of",
         )
+    )
+
+
+def route(tables: WeeklyTables, members: pl.DataFrame, *, rules: Actions) -> pl.DataFrame:
+    """One row per person: person_id and ``roles``, what route_people says of the members."""
+    return route_people(
+        members,
+        features=tables.person_features,
+        states=tables.programme_states,
+        flags=tables.lifestyle_flags,
+        rules=rules,
+    )
+
+
+def _offers(tables: WeeklyTables, listed: pl.DataFrame, *, rules: Actions) -> pl.DataFrame:
+    """One row per person on the lists for whom a local offer is found: person_id, offer, offer_text."""
+    if tables.offers is None:
+        return pl.DataFrame(schema={"person_id": pl.Int64, "offer": pl.String, "offer_text": pl.String})
+    return suggest_offers(
+        listed,
+        tables.offers,
+        features=tables.person_features,
+        states=tables.programme_states,
+        flags=tables.lifestyle_flags,
+        rules=rules,
     )
 
 
@@ -150,9 +185,10 @@ def _is_in(pairs: pl.DataFrame) -> pl.Expr:
 
 
 def share_places(people: pl.LazyFrame, slots: pl.DataFrame | None, *, rules: Actions) -> pl.DataFrame:
-    """One row per practice and cohort: the places of the week, their sum rounded down; the first cohort has one.
+    """One row per practice, team and cohort: the places of the week, the first cohort at least one of any.
 
-    A practice that states no capacity gets the default, and never none: one place if it is too small for more.
+    Where slots are stated each role is a team of its own. A practice that states none has one team, ANYONE, with the
+    default number of places: never none, one place if it is too small for more.
     """
     shares = pl.DataFrame(
         {
@@ -161,81 +197,109 @@ def share_places(people: pl.LazyFrame, slots: pl.DataFrame | None, *, rules: Act
             "per_thousand": [cohort.slots_per_thousand for cohort in rules.cohorts],
         }
     ).with_columns(share=pl.col("per_thousand").cum_sum() / pl.col("per_thousand").sum())
-    whole = (pl.col("places_in_all") * pl.col("share") + 1e-9).floor().cast(pl.Int64)
-    at_least = pl.min_horizontal(1, "places_in_all")
+    whole = (pl.col("slots") * pl.col("share") + 1e-9).floor().cast(pl.Int64)
+    team = ["practice_code", "team"]
     return (
-        _places_in_all(people, slots, per_thousand=sum(cohort.slots_per_thousand for cohort in rules.cohorts))
+        _teams(people, slots, per_thousand=sum(cohort.slots_per_thousand for cohort in rules.cohorts))
         .join(shares, how="cross")
-        .sort("practice_code", "cohort_order")
-        .with_columns(so_far=pl.max_horizontal(whole, at_least))
-        .with_columns(places=pl.col("so_far") - pl.col("so_far").shift(1, fill_value=0).over("practice_code"))
-        .select("practice_code", "cohort", "cohort_order", "places")
+        .sort(*team, "cohort_order")
+        .with_columns(so_far=pl.max_horizontal(whole, pl.min_horizontal(1, "slots")))
+        .with_columns(places=pl.col("so_far") - pl.col("so_far").shift(1, fill_value=0).over(team))
+        .select(*team, "cohort", "cohort_order", "places")
     )
 
 
-def _places_in_all(people: pl.LazyFrame, slots: pl.DataFrame | None, *, per_thousand: float) -> pl.DataFrame:
-    """One row per practice: the places it has in all, stated or by default."""
+ANYONE = ""
+"""The team of a practice that states no capacity."""
+
+
+def _teams(people: pl.LazyFrame, slots: pl.DataFrame | None, *, per_thousand: float) -> pl.DataFrame:
+    """One row per practice and team: practice_code, team, slots."""
     registered = people.group_by("practice_code").agg(registered=pl.len()).collect()
-    stated = slots if slots is not None else pl.DataFrame(schema=SLOTS)
+    stated = (pl.DataFrame(schema=SLOTS) if slots is None else slots).join(registered, on="practice_code", how="semi")
     default = (pl.col("registered") * per_thousand / 1000 + 1e-9).floor().clip(lower_bound=1).cast(pl.Int64)
-    return registered.join(stated, on="practice_code", how="left", validate="1:1").select(
-        "practice_code", places_in_all=pl.coalesce("slots", default)
+    others = registered.join(stated, on="practice_code", how="anti")
+    return pl.concat(
+        [
+            stated.select("practice_code", "slots", team="role"),
+            others.select("practice_code", slots=default, team=pl.lit(ANYONE)),
+        ]
     )
-
-
-def weekly_slots(capacity: pl.DataFrame, *, as_of: dt.date) -> pl.DataFrame:
-    """One row per practice that states its capacity: the slots of all its roles in the week of the as-of date."""
-    holds = capacity.filter(pl.col("week_from") <= as_of).sort("practice_code", "role", "week_from")
-    latest = holds.unique(["practice_code", "role"], keep="last", maintain_order=True)
-    return latest.group_by("practice_code", maintain_order=True).agg(pl.col("slots").sum())
-
-
-SLOTS = {"practice_code": pl.String, "slots": pl.Int64}
 
 
 def choose_people(members: pl.DataFrame, *, places: pl.DataFrame, carried_weeks: int) -> pl.DataFrame:
-    """One row per person who gets a place: practice, cohort that gave it, weeks listed, rank on the list (1 first).
+    """One row per person who gets a place: practice, cohort that gave it, role, weeks listed, rank on the list.
 
-    Each cohort fills its own places first; places left over go to the next people, cohort by cohort. In a cohort the
+    Each cohort fills its own places first, with the first team of each person's that the practice has; places left
+    over go to the next people, cohort by cohort, then to those whose second team it is, and so on. In a cohort the
     people who are carried over come first, the longest listed before the others.
+
+    Args:
+        members: one row per person and cohort, with weeks_listed and ``roles`` in order of preference.
+        places: what share_places returns.
+        carried_weeks: on how many lists in a row somebody is carried over.
     """
     waited = pl.col("weeks_listed") - 1
     members = members.with_columns(carried=pl.when(waited < carried_weeks).then(waited).otherwise(0))
-    chosen = members.clear()
+    asked = _ask_teams(members, places)
+    chosen, first = asked.clear(), asked.filter(turn=0)
     for cohort in places.sort("cohort_order")["cohort"].unique(maintain_order=True):
-        waiting = members.filter(pl.col("cohort") == cohort).join(chosen, on="person_id", how="anti")
-        chosen = pl.concat([chosen, _first(waiting, places.filter(pl.col("cohort") == cohort))])
-    free = _places_left(places, chosen)
-    waiting = members.join(chosen, on="person_id", how="anti").unique("person_id", keep="first", maintain_order=True)
-    everyone = pl.concat([chosen, _first(waiting, free)]).sort("practice_code", "cohort_order", "position")
+        waiting = first.filter(cohort=cohort).join(chosen, on="person_id", how="anti", maintain_order="left")
+        chosen = pl.concat([chosen, _first(waiting, places.filter(cohort=cohort))])
+    for turn in asked["turn"].unique().sort():
+        waiting = asked.filter(turn=turn).join(chosen, on="person_id", how="anti", maintain_order="left")
+        once = waiting.unique("person_id", keep="first", maintain_order=True)
+        chosen = pl.concat([chosen, _first(once, _places_left(places, chosen))])
+    everyone = chosen.sort("practice_code", "cohort_order", "position")
     return everyone.select(
         "person_id",
         "practice_code",
         "weeks_listed",
         pl.col("cohort").alias("place_from"),
-        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("practice_code").alias("rank"),
+        role=pl.when(pl.col("team") == ANYONE).then(pl.col("roles").list.first()).otherwise("team"),
+        rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("practice_code"),
+    )
+
+
+def _ask_teams(members: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """One row per member and team of the practice that may see the person, with its ``turn``, 0 first."""
+    teams = places.select("practice_code", "team").unique()
+    anyone = teams.filter(team=ANYONE).select("practice_code")
+    at_default = members.join(anyone, on="practice_code", how="semi", maintain_order="left")
+    by_role = members.join(anyone, on="practice_code", how="anti", maintain_order="left")
+    member = ["person_id", "cohort"]
+    return pl.concat(
+        [
+            at_default.with_columns(team=pl.lit(ANYONE), turn=pl.lit(0, dtype=pl.Int64)),
+            by_role.with_columns(team="roles")
+            .explode("team")
+            .join(teams, on=["practice_code", "team"], how="semi", maintain_order="left")
+            .with_columns(turn=pl.int_range(pl.len(), dtype=pl.Int64).over(member)),
+        ]
     )
 
 
 def _first(waiting: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
-    """The first people of each practice, as many as it has places."""
+    """The first people of each team, as many as it has places."""
+    team = ["practice_code", "team"]
     ordered = waiting.sort(
-        ["practice_code", "cohort_order", "carried", "position"], descending=[False, False, True, False]
+        [*team, "cohort_order", "carried", "position"], descending=[False, False, False, True, False]
     )
     return (
-        ordered.join(places.select("practice_code", "places"), on="practice_code", how="inner", validate="m:1")
-        .filter(pl.int_range(pl.len()).over("practice_code") < pl.col("places"))
+        ordered.join(places.select(*team, "places"), on=team, how="inner", validate="m:1", maintain_order="left")
+        .filter(pl.int_range(pl.len()).over(team) < pl.col("places"))
         .select(waiting.columns)
     )
 
 
 def _places_left(places: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
-    """One row per practice: places that nobody took yet."""
-    taken = chosen.group_by("practice_code").agg(taken=pl.len())
+    """One row per team: places that nobody took yet."""
+    team = ["practice_code", "team"]
+    taken = chosen.group_by(team).agg(taken=pl.len())
     return (
-        places.group_by("practice_code")
+        places.group_by(team)
         .agg(pl.col("places").sum())
-        .join(taken, on="practice_code", how="left", validate="1:1")
+        .join(taken, on=team, how="left", validate="1:1")
         .with_columns(places=pl.col("places") - pl.col("taken").fill_null(0))
     )
 
@@ -294,6 +358,7 @@ def _reason_tables(tables: WeeklyTables, chosen: pl.DataFrame) -> ReasonTables:
         complex_care=of_chosen(tables.complex_care),
         risk_scores=of_chosen(tables.risk_scores),
         risk_reasons=of_chosen(tables.risk_reasons),
+        care_owed=of_chosen(tables.care_owed),
         person_features=of_chosen(tables.person_features),
         conditions=of_chosen(tables.conditions),
         measurements=of_chosen(tables.measurements),

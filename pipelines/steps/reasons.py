@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.actions import Actions, Flag, Phrase
+from data_contracts.clinical.definitions import owed_titles
 
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _BLANKS = ["count", "value", "second", "date", "title"]
@@ -19,6 +20,7 @@ class ReasonTables:
     complex_care: pl.DataFrame
     risk_scores: pl.DataFrame
     risk_reasons: pl.DataFrame
+    care_owed: pl.DataFrame
     person_features: pl.DataFrame
     conditions: pl.DataFrame
     measurements: pl.DataFrame
@@ -34,6 +36,7 @@ def word_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
             _added_reasons(tables, rules=rules),
             _score_reasons(tables, rules=rules),
             _part_reasons(tables, rules=rules),
+            _owed_reasons(tables, rules=rules),
             _gap_reasons(tables, rules=rules),
             *[
                 _flag_reasons(tables, name, flag)
@@ -92,6 +95,29 @@ def _score_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
             place=pl.lit(0),
         )
     )
+
+
+def _owed_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person in complex care: how the things owed stand, those that are missing first."""
+    titles = owed_titles()
+    words = pl.lit(None, dtype=pl.String)
+    fills = {
+        "title": pl.col("thing").replace_strict(titles, return_dtype=pl.String),
+        "since": _long_date(pl.col("since_date")),
+        "latest": _long_date(pl.col("latest_date")),
+    }
+    for state, sentence in rules.owed.states.items():
+        words = pl.when(pl.col("state") == state).then(_worded(sentence, fills)).otherwise(words)
+    order = pl.col("state").replace_strict({"missing": 0, "due_for_review": 1}, default=2, return_dtype=pl.Int8)
+    said = (
+        tables.care_owed.with_columns(said=words, order=order)
+        .drop_nulls("said")
+        .sort("person_id", "order", pl.col("thing").replace_strict(list(titles), list(range(len(titles)))))
+        .group_by("person_id", maintain_order=True)
+        .agg(things=pl.col("said").str.join("; "))
+    )
+    text = _worded(rules.owed.text, {"things": pl.col("things")})
+    return said.select("person_id", text=text, section=pl.lit(2), place=pl.lit(len(titles) + 100))
 
 
 def _scaled(value: pl.Expr, scale: pl.Expr) -> pl.Expr:

@@ -104,6 +104,7 @@ WEEKLY_NAMES = [
     "programme_states",
     "non_responders",
     "lifestyle_risk",
+    "care_owed",
     "data_quality",
 ]
 
@@ -230,9 +231,11 @@ def write_workspace(home: Path, rows: dict[str, list[dict[str, object]]], lists:
     settings = Settings(home=home)
     people = valid("people", rows["people"])
     homes = people.select("person_id", "practice_code", "icb_code")
-    for name in [*WEEKLY_NAMES, "target_lists", "list_leavers"]:
-        table = lists if name == "target_lists" else valid(name, rows.get(name, []))
-        key = "practice_code" if name == "data_quality" else "person_id"
+    waiting = [{"practice_code": practice, "role": "nurse", "listed": 0, "waiting": 12} for practice in PRACTICES]
+    made = {"target_lists": lists, "list_capacity": valid("list_capacity", waiting)}
+    for name in [*WEEKLY_NAMES, "list_leavers", "avoidable_admissions", *made]:
+        table = made[name] if name in made else valid(name, rows.get(name, []))
+        key = "practice_code" if name in ("data_quality", "list_capacity") else "person_id"
         for icb in homes["icb_code"].unique().sort():
             part = table.join(homes.filter(pl.col("icb_code") == icb).select(key), on=key, how="semi")
             _write(part, settings.tables / AS_OF.isoformat() / name / f"{icb}.parquet")

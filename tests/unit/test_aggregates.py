@@ -31,6 +31,7 @@ def tables(people: list[Person]) -> CohortTables:
         programme_states=frame("programme_states", []),
         non_responders=frame("non_responders", []),
         lifestyle_risk=frame("lifestyle_risk", []),
+        avoidable_admissions=frame("avoidable_admissions", []),
     )
 
 

@@ -32,6 +32,7 @@ def coverage(people: list[dict[str, object]]) -> pl.DataFrame:
         programme_states=frame("programme_states", states),
         non_responders=frame("non_responders", []),
         lifestyle_risk=frame("lifestyle_risk", []),
+        avoidable_admissions=frame("avoidable_admissions", []),
     )
     return count_coverage(tables, frame("programme_records", records), rules=RULES)
 

@@ -45,7 +45,7 @@ def number_in(settings: Settings, row: int) -> str:
 
 
 def test_decisions_come_back_with_person_and_day(workspace: Settings) -> None:
-    read = answer(workspace, {"I2": "booked", "J2": dt.date(2026, 11, 18), "I3": "declined"})
+    read = answer(workspace, {"J2": "booked", "K2": dt.date(2026, 11, 18), "J3": "declined"})
     key = load_key(workspace)
     people = [person_id(number_in(workspace, row), key) for row in (2, 3)]
     assert read is not None
@@ -65,7 +65,7 @@ def test_people_can_be_added(workspace: Settings) -> None:
 
 @pytest.mark.parametrize(
     "cells",
-    [{"I2": "maybe"}, {"I2": "booked", "B2": "999 000 0000"}, {"I2": "booked", "J2": NEXT_WEEK}],
+    [{"J2": "maybe"}, {"J2": "booked", "B2": "999 000 0000"}, {"J2": "booked", "K2": NEXT_WEEK}],
     ids=["unknown decision", "wrong number", "a day ahead"],
 )
 def test_answers_that_cannot_be_used_are_counted(workspace: Settings, cells: dict[str, object]) -> None:
@@ -75,7 +75,7 @@ def test_answers_that_cannot_be_used_are_counted(workspace: Settings, cells: dic
 
 
 def test_a_day_beyond_the_calendar_refuses_that_workbook_only(workspace: Settings) -> None:
-    read = answer(workspace, {"I2": "booked", "J2": 99_999_999})
+    read = answer(workspace, {"J2": "booked", "K2": 99_999_999})
     assert read is not None
     assert (read.refused_files, read.decisions.height) == (1, 0)
 

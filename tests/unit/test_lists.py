@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 from data_contracts.actions import load_actions
 from data_contracts.registry import CONTRACTS
 from pipelines.io.target_lists import READS, read_slots
+from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
 from pipelines.steps.lists import (
+    ANYONE,
     WeeklyTables,
     build_target_lists,
     choose_people,
     find_leavers,
     rank_members,
+    route,
     share_places,
     sort_answers,
-    weekly_slots,
 )
+from pipelines.steps.roles import SLOTS, count_capacity, weekly_slots
 from tests.lib.release_frames import AS_OF, PRACTICES, frame, quality_row, valid, weekly_rows, weekly_tables
 
 RULES = load_actions()
@@ -104,7 +107,13 @@ def test_a_practice_without_a_scorecard_is_listed_with_an_unknown_date(tables: W
 
 def places_of(**places: int) -> pl.DataFrame:
     rows = [
-        {"practice_code": "A81001", "cohort": name, "cohort_order": order, "places": places.get(name, 0)}
+        {
+            "practice_code": "A81001",
+            "team": ANYONE,
+            "cohort": name,
+            "cohort_order": order,
+            "places": places.get(name, 0),
+        }
         for order, name in enumerate(COHORTS)
     ]
     return pl.DataFrame(rows, schema_overrides={"cohort_order": pl.Int32})
@@ -123,7 +132,9 @@ def members_of(**members: list[int]) -> pl.DataFrame:
         "cohort": pl.String,
         "cohort_order": pl.Int32,
     }
-    return pl.DataFrame(rows, schema=schema).with_columns(weeks_listed=pl.lit(1, dtype=pl.Int64))
+    return pl.DataFrame(rows, schema=schema).with_columns(
+        weeks_listed=pl.lit(1, dtype=pl.Int64), roles=pl.lit(pl.Series([["nurse", "GP"]])).first()
+    )
 
 
 def test_places_left_over_pass_to_the_next_people() -> None:
@@ -230,15 +241,23 @@ def test_answers_change_the_next_list(tables: WeeklyTables, lists: pl.DataFrame)
 
 
 def capacity(*rows: tuple[str, str, str, int]) -> pl.DataFrame:
-    schema = ["practice_code", "week_from", "role", "slots"]
+    schema = ["ods_code", "week_from", "role", "slots"]
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("week_from").str.to_date())
+
+
+LISTED = pl.DataFrame(
+    [("A81001", "U00001", 8000), ("A81002", "U00001", 4000), ("B82001", None, 9000)],
+    schema=["practice_code", "pcn_code", "registered"],
+    orient="row",
+)
 
 
 def test_stated_capacity_replaces_the_default_in_the_same_shares() -> None:
     people = pl.LazyFrame({"practice_code": ["A81001"] * 8000 + ["A81002"] * 8000})
     stated = capacity(("A81001", "2026-11-16", "GP", 6), ("A81001", "2026-11-09", "nurse", 4))
-    places = share_places(people, weekly_slots(stated, as_of=AS_OF), rules=RULES)
-    assert places.filter(pl.col("practice_code") == "A81001")["places"].to_list() == [1, 4, 3, 2]
+    places = share_places(people, weekly_slots(stated, LISTED, as_of=AS_OF), rules=RULES)
+    of_team = {team: rows["places"].to_list() for (team,), rows in places.group_by("team") if team}
+    assert of_team == {"GP": [1, 2, 1, 2], "nurse": [1, 1, 1, 1]}
     assert places.filter(pl.col("practice_code") == "A81002")["places"].sum() == 40
 
 
@@ -246,33 +265,129 @@ def test_the_latest_week_that_has_begun_counts() -> None:
     stated = capacity(
         ("A81001", "2026-11-02", "GP", 9), ("A81001", "2026-11-16", "GP", 0), ("A81001", "2026-11-23", "GP", 5)
     )
-    assert weekly_slots(stated, as_of=AS_OF)["slots"].to_list() == [0]
+    assert weekly_slots(stated, LISTED, as_of=AS_OF)["slots"].to_list() == [0]
     people = pl.LazyFrame({"practice_code": ["A81001"] * 8000})
-    assert share_places(people, weekly_slots(stated, as_of=AS_OF), rules=RULES)["places"].sum() == 0
+    assert share_places(people, weekly_slots(stated, LISTED, as_of=AS_OF), rules=RULES)["places"].sum() == 0
 
 
-HEADING = "practice_code,week_from,role,slots\n"
+HEADING = "ods_code,week_from,role,slots\n"
 
 
 @pytest.mark.parametrize(
     "text",
     [
         f"{HEADING}A81001,2026-11-16,GP,many\n",
-        "practice_code,slots\nA81001,3\n",
+        "ods_code,slots\nA81001,3\n",
         f"{HEADING}A81001,2026-11-16,astronaut,3\n",
     ],
     ids=["no number", "no week", "unknown role"],
 )
 def test_a_capacity_file_that_is_not_as_expected_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "capacity.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"capacity.csv is not as expected: the columns practice_code"):
-        read_slots(Settings(home=tmp_path), as_of=AS_OF)
+    with pytest.raises(ValueError, match=r"capacity.csv is not as expected: the columns ods_code"):
+        read_slots(Warehouse(Settings(home=tmp_path)), as_of=AS_OF, icb="QWO")
 
 
-def test_a_capacity_file_is_read(tmp_path: Path) -> None:
-    assert read_slots(Settings(home=tmp_path), as_of=AS_OF) is None
-    (tmp_path / "capacity.csv").write_text(f"{HEADING}A81001,2026-11-16,GP,3\n", "utf-8")
-    assert read_slots(Settings(home=tmp_path), as_of=AS_OF).rows() == [("A81001", 3)]
+def test_without_a_capacity_file_the_default_holds(tmp_path: Path) -> None:
+    assert read_slots(Warehouse(Settings(home=tmp_path)), as_of=AS_OF, icb="QWO") is None
+
+
+def test_a_network_shares_its_slots_among_its_practices_by_registered_people() -> None:
+    stated = capacity(("U00001", "2026-11-16", "link worker", 10), ("A81002", "2026-11-16", "link worker", 1))
+    assert weekly_slots(stated, LISTED, as_of=AS_OF).rows() == [
+        ("A81001", "link worker", 6),
+        ("A81002", "link worker", 5),
+    ]
+
+
+def team_places(**places: int) -> pl.DataFrame:
+    people = pl.LazyFrame({"practice_code": ["A81001"] * 8000})
+    slots = pl.DataFrame([("A81001", role, slots) for role, slots in places.items()], schema=SLOTS, orient="row")
+    return share_places(people, slots, rules=RULES)
+
+
+@pytest.mark.parametrize(
+    ("places", "seen_by"),
+    [
+        ({"nurse": 3}, ["nurse", "nurse", "nurse"]),
+        ({"nurse": 1, "GP": 1}, ["nurse", "GP"]),
+        ({"nurse": 0, "GP": 2}, ["GP", "GP"]),
+        ({"pharmacist": 5}, []),
+    ],
+    ids=["one role", "what is over goes to the next role", "a role that is away", "a role that sees other people"],
+)
+def test_people_are_seen_by_the_first_of_their_roles_that_has_a_slot(
+    places: dict[str, int], seen_by: list[str]
+) -> None:
+    members = members_of(complex_care=[1, 2], non_responders=[2, 3, 4])
+    chosen = choose_people(members, places=team_places(**places), carried_weeks=4)
+    assert chosen["role"].to_list() == seen_by
+    assert chosen["person_id"].to_list() == [1, 2, 3][: len(seen_by)]
+
+
+def test_everybody_in_a_cohort_is_listed_or_counted_as_waiting(tables: WeeklyTables) -> None:
+    slots = pl.DataFrame([("A81001", "nurse", 2), ("A81001", "GP", 1)], schema=SLOTS, orient="row")
+    week = replace(tables, slots=slots)
+    lists = build_target_lists(week, rules=RULES, previous=None)
+    members = rank_members(week, rules=RULES)
+    counted = count_capacity(members, route(week, members, rules=RULES), lists, slots)
+    CONTRACTS["list_capacity"].validate(counted)
+    people = members.group_by("practice_code").agg(pl.col("person_id").n_unique().alias("people"))
+    sums = counted.group_by("practice_code").agg(found=pl.col("listed").sum() + pl.col("waiting").sum())
+    assert sums.join(people, on="practice_code").filter(pl.col("found") != pl.col("people")).is_empty()
+    assert lists.filter(practice_code="A81001").height == 3
+    assert counted.filter(pl.col("places").is_not_null()).select("role", "places").rows() == [("GP", 1), ("nurse", 2)]
+
+
+def offers(*rows: dict[str, object]) -> pl.DataFrame:
+    blank = dict.fromkeys(("phone", "url", "minimum_age", "maximum_age", "places"))
+    made = [
+        {"place": number, "id": f"s{number}", "name": f"Walk {number}", **blank, "practice_code": practice, **row}
+        for number, row in enumerate(rows)
+        for practice in PRACTICES
+    ]
+    schema = {"minimum_age": pl.Int16, "maximum_age": pl.Int16, "places": pl.Int64, "phone": pl.String}
+    return pl.DataFrame(made, schema_overrides=schema | {"url": pl.String})
+
+
+def test_offers_go_to_people_with_the_need_until_their_places_are_used(tables: WeeklyTables) -> None:
+    several = offers(
+        {"needs": "has_raised_blood_pressure", "places": 2, "phone": "01632 960001"},
+        {"needs": "has_raised_blood_pressure|is_obese", "minimum_age": 40},
+        {"needs": "is_obese", "practice_code": "Z99999"},
+    )
+    lists = build_target_lists(replace(tables, offers=several), rules=RULES, previous=None)
+    CONTRACTS["target_lists"].validate(lists)
+    taken = dict(lists.drop_nulls("offer").group_by("offer").len().rows())
+    assert taken["s0"] == 2
+    assert "s2" not in taken
+    in_need = tables.lifestyle_flags.filter("has_raised_blood_pressure").collect()["person_id"]
+    given = lists.filter(offer="s1")
+    assert set(given["person_id"]) <= set(in_need)
+    assert given["age_years"].min() >= 40
+    assert (
+        lists.filter(offer="s0")["suggested_action"]
+        .str.contains("Local offer: Walk 0 (01632 960001)", literal=True)
+        .all()
+    )
+
+
+def test_what_complex_care_owes_is_said_to_the_practice(tables: WeeklyTables, lists: pl.DataFrame) -> None:
+    person = lists.filter(pl.col("cohorts").str.starts_with("complex_care")).row(0, named=True)
+    pair = {name: person[name] for name in ("person_id", "practice_code")}
+    day = dt.date(2025, 5, 3)
+    owed = [
+        {"thing": "care_plan", "state": "due_for_review", "since_date": day, "latest_date": day},
+        {"thing": "named_gp", "state": "in_place", "since_date": day, "latest_date": day},
+        {"thing": "care_coordinator", "state": "missing"},
+        {"thing": "same_day_access", "state": "not_known"},
+    ]
+    week = replace(tables, care_owed=valid("care_owed", [pair | row for row in owed]).lazy())
+    reasons = build_target_lists(week, rules=RULES, previous=None).filter(person_id=pair["person_id"])["reasons"][0]
+    assert (
+        "owed: no care coordinator on record; personal care and support plan to be reviewed, last entry 3 May 2025; "
+        "named accountable GP in place since 3 May 2025"
+    ) in reasons.split("|")
 
 
 def test_non_responders_follow_the_rank_that_their_table_stores() -> None:

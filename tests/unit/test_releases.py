@@ -604,7 +604,7 @@ def test_nhs_numbers_are_text_in_three_parts(workspace: Settings) -> None:
 def test_the_list_is_frozen_filtered_and_prints_on_a4_landscape(workspace: Settings) -> None:
     sheet = list_sheet(page_of(workspace))
     assert sheet.freeze_panes == "C2"
-    assert sheet.auto_filter.ref == f"A1:L{sheet.max_row}"
+    assert sheet.auto_filter.ref == f"A1:M{sheet.max_row}"
     assert (sheet.page_setup.paperSize, sheet.page_setup.orientation) == (9, "landscape")
     assert (sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (None, 0)
     assert sheet.print_title_rows == "$1:$1"

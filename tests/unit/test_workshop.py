@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -148,3 +149,14 @@ def test_a_refusal_keeps_its_words_and_its_child(workshop: Workshop, tmp_path: P
     with pytest.raises(LandingError, match="expected a file; found none; look at landing"):
         run(workshop, refuses, tmp_path)
     assert workshop.child is child
+
+
+def test_the_process_that_children_are_forked_from_has_no_threads_of_the_libraries() -> None:
+    """A child forked beside a thread pool waits for ever for threads that it does not have."""
+    code = (
+        "from pathlib import Path; import pipelines.io.landing.registry; "
+        "names = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]; "
+        "print([name for name in names if name.startswith(('polars-0', 'async', 'tokio'))])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert told.stdout.strip() == "[]"

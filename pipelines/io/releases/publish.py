@@ -39,7 +39,7 @@ from pipelines.io.releases.workbook import PracticeList, printable_leavers, prin
 from pipelines.io.target_lists import read_slots
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
-from pipelines.steps.aggregates import CohortTables, count_cohorts
+from pipelines.steps.aggregates import CohortTables, count_cohorts, count_owed, safe_capacity
 from pipelines.steps.coverage import count_coverage
 from pipelines.steps.disclosure import (
     mask_rare,
@@ -64,9 +64,13 @@ TABLES = [
     "lifestyle_risk",
     "lifestyle_flags",
     "risk_scores",
+    "care_owed",
+    "list_capacity",
+    "avoidable_admissions",
 ]
 WAITING = "A later delivery of these records waits for a check, so this list rests on what was known before it."
 COUNTED = ["people", "target_lists", "complex_care", "programme_states", "non_responders", "lifestyle_risk"]
+YEAR = dt.timedelta(days=365)
 
 
 def write_release(
@@ -109,6 +113,8 @@ class _Icb:
     """The week's data_quality."""
     standing: pl.DataFrame
     """One row per practice: how its data stand, what stand returns."""
+    slots: pl.DataFrame | None
+    """What read_slots returns."""
 
 
 class _Writer:
@@ -121,7 +127,6 @@ class _Writer:
         self.disclosed_on = disclosed_on
         self.week = Warehouse(settings)
         self.rules = load_actions()
-        self.slots = read_slots(settings, as_of=as_of)
         self.files: list[FileEntry] = []
         self.groups: dict[str, int | None] = {}
         self.until: dict[str, str | None] = {}
@@ -198,7 +203,8 @@ class _Writer:
         self.left_out[code] = allowed.ledger
         self._note_standing(standing)
         entered = read_entered(self.settings, code, as_of=self.as_of)
-        return _Icb(code, tables, allowed, practices, entered, scorecard, standing)
+        slots = read_slots(self.week, as_of=self.as_of, icb=code)
+        return _Icb(code, tables, allowed, practices, entered, scorecard, standing, slots)
 
     def _note_standing(self, standing: pl.DataFrame) -> None:
         """Keeps for the manifest what is not as it should be, practice by practice."""
@@ -214,7 +220,9 @@ class _Writer:
         folder = self.root / "icb" / icb.code
         folder.mkdir(parents=True)
         may_leave = {
-            name: table.join(icb.allowed.icb_files, on="person_id", how="semi") for name, table in icb.tables.items()
+            name: table.join(icb.allowed.icb_files, on="person_id", how="semi")
+            for name, table in icb.tables.items()
+            if "person_id" in table.columns
         }
         may_leave["programme_states"] = reportable_states(may_leave["programme_states"])
         cohorts = [cohort["person_id"] for cohort in cohorts_of(may_leave).values()]
@@ -254,13 +262,27 @@ class _Writer:
         until = icb.entered["data_until"].max()
         self.until[icb.code] = until.isoformat() if isinstance(until, dt.date) else None
         names = icb.practices["icb_name"].drop_nulls()
-        tables = CohortTables(practices=icb.practices, **{name: icb.tables[name] for name in COUNTED})
+        admitted = icb.tables["avoidable_admissions"].filter(
+            pl.col("admitted_date").is_between(self.as_of - YEAR, self.as_of, closed="left")
+        )
+        tables = CohortTables(
+            practices=icb.practices,
+            avoidable_admissions=admitted,
+            **{name: icb.tables[name] for name in COUNTED},
+        )
         counts = count_cohorts(tables, rules=self.rules)
         (folder / "tables.csv").write_bytes(counts.write_csv().encode("utf-8"))
         self._add(folder / "tables.csv", rows=counts.height)
         coverage = count_coverage(tables, icb.tables["programme_records"], rules=self.rules)
         (folder / "coverage.csv").write_bytes(coverage.write_csv().encode("utf-8"))
         self._add(folder / "coverage.csv", rows=coverage.height)
+        capacity = safe_capacity(icb.tables["list_capacity"])
+        for name, frame in {
+            "capacity": capacity,
+            "care_owed": count_owed(icb.tables["care_owed"]),
+        }.items():
+            (folder / f"{name}.csv").write_bytes(frame.write_csv().encode("utf-8"))
+            self._add(folder / f"{name}.csv", rows=frame.height)
         left_out = count_left_out(icb.allowed.ledger)
         (folder / "opt_outs.csv").write_bytes(left_out.write_csv().encode("utf-8"))
         self._add(folder / "opt_outs.csv", rows=left_out.height)
@@ -274,10 +296,22 @@ class _Writer:
             counts=counts,
             coverage=coverage,
             places=int(places["places"].sum()),
+            capacity=capacity,
+            standing=icb.standing,
+            twentieths=self._twentieths(icb),
         )
         write_summary(week, folder / "summary.html", rules=self.rules)
         self._add(folder / "summary.html", rows=None)
         self._write_quality(icb, folder, week.icb_name)
+
+    def _twentieths(self, icb: _Icb) -> pl.DataFrame | None:
+        """What the judgement of the model that scored the week says of each twentieth of risk; None without one."""
+        versions = icb.tables["risk_scores"]["model_version"].drop_nulls().unique()
+        path = self.settings.models / str(versions[0]) / "evaluation.csv" if len(versions) else None
+        if path is None or not path.is_file():
+            return None
+        judged = pl.read_csv(path, schema_overrides={"cut": pl.Float64})
+        return judged.filter(pl.col("group") == "twentieth").select(risk="cut", observed="value")
 
     def _write_quality(self, icb: _Icb, folder: Path, icb_name: str) -> None:
         scorecard = publishable(icb.scorecard)
@@ -305,8 +339,8 @@ class _Writer:
             self._write_practice(self._practice_list(icb, str(practice), rows, places, left=left, gone=gone))
 
     def _places(self, icb: _Icb) -> pl.DataFrame:
-        """One row per practice and cohort: the places of the week."""
-        return share_places(icb.tables["people"].lazy(), self.slots, rules=self.rules)
+        """One row per practice, team and cohort: the places of the week."""
+        return share_places(icb.tables["people"].lazy(), icb.slots, rules=self.rules)
 
     def _practice_list(
         self, icb: _Icb, practice: str, rows: pl.DataFrame, places: pl.DataFrame, *, left: pl.DataFrame, gone: int
@@ -324,7 +358,7 @@ class _Writer:
             notices=(WAITING,) if "days_waiting" in str(standing["past"].first()).split("|") else (),
             registered=icb.tables["people"].filter(here).height,
             places=int(places.filter(here)["places"].sum()),
-            states_capacity=self.slots is not None and practice in self.slots["practice_code"],
+            states_capacity=icb.slots is not None and practice in icb.slots["practice_code"],
             rows=printable_rows(rows, rules=self.rules),
             left=printable_leavers(left),
             gone=gone,

@@ -19,7 +19,7 @@ from pipelines.steps.disclosure import round_count
 
 PAGE = files("pipelines.io.releases")
 PAGES = {"summary.jinja", "quality.jinja", "list.jinja"}
-BLUE, GREY = "#005EB8", "#AEB7BD"
+BLUE, GREY, AMBER = "#005EB8", "#AEB7BD", "#ED8B00"
 HIDDEN = "7 or fewer"
 _FONT = "Arial, Liberation Sans, sans-serif"
 _AXIS = {
@@ -49,6 +49,12 @@ class IcbWeek:
     """What count_coverage returns."""
     places: int
     """Places of the week at all practices."""
+    capacity: pl.DataFrame
+    """What safe_capacity returns."""
+    standing: pl.DataFrame
+    """One row per practice: how its data stand."""
+    twentieths: pl.DataFrame | None
+    """One row per twentieth of risk of practices that the model had not seen: risk, observed; None without one."""
 
 
 def write_summary(week: IcbWeek, path: Path, *, rules: Actions) -> None:
@@ -188,9 +194,9 @@ class Chart:
 def _charts(week: IcbWeek) -> list[Chart]:
     """The charts that have something to show."""
     rates = {
-        "network": "Complex-care places by primary care network",
-        "deprivation_fifth": "Complex-care places by deprivation fifth",
-        "ethnic_group": "Complex-care places by ethnic group",
+        "network": "Need and complex-care places by primary care network",
+        "deprivation_fifth": "Need and complex-care places by deprivation fifth",
+        "ethnic_group": "Need and complex-care places by ethnic group",
     }
     listed = wide_counts(week, "practice").select("group", value="on_the_list")
     covered = (
@@ -200,34 +206,89 @@ def _charts(week: IcbWeek) -> list[Chart]:
     )
     charts = [
         _bars(listed, "People on this week's list, by practice", "people"),
-        *[_bars(_rates(week, name), title, "places per 1,000 people") for name, title in rates.items()],
+        _bars(_reach(week), "Whom this week's places reach, and whom they do not", "people"),
+        *[_bars(_need(week, name), title, "people per 1,000") for name, title in rates.items()],
         _bars(covered, "Up to date with screening, immunisation and recall", "per cent of those for whom it is due"),
+        _bars(_past(week), "Practices by the state of their data", "practices"),
+        _calibration(week),
     ]
     return [chart for chart in charts if chart is not None]
 
 
-def _rates(week: IcbWeek, grouping: str) -> pl.DataFrame:
-    """One row per group: complex-care places per 1,000 registered people."""
+def _reach(week: IcbWeek) -> pl.DataFrame:
+    """One row per role and standing: people on a list and people waiting, sums of the practices' counts shown."""
+    kinds = {"listed": "on a list", "waiting": "no place this week"}
+    sums = week.capacity.group_by("role").agg(pl.col(name).sum() for name in kinds).sort("role")
+    long = sums.unpivot(list(kinds), index="role", variable_name="kind").filter(pl.col("value") > 0)
+    return long.select(group="role", kind=pl.col("kind").replace(kinds), value="value")
+
+
+def _past(week: IcbWeek) -> pl.DataFrame:
+    """One row per verdict: how many practices stand so."""
+    order = ["ok", "unknown", "warn", "hold", "stop"]
+    counted = week.standing.group_by(group="verdict").agg(value=pl.len().cast(pl.Int64))
+    return counted.sort(pl.col("group").replace_strict(order, list(range(len(order)))))
+
+
+def _calibration(week: IcbWeek) -> Chart | None:
+    """What the risk model said against what came, by twentieth of risk; None without a judged model."""
+    if week.twentieths is None or week.twentieths.is_empty():
+        return None
+    rows = week.twentieths.drop_nulls().select(pl.all() * 100).to_dicts()
+    top = max(max(row.values()) for row in rows) * 1.05
+    scale = alt.Scale(domain=[0, top])
+    x = alt.X("risk:Q", title="estimated, people in 100", scale=scale)
+    y = alt.Y("observed:Q", title="admitted, people in 100", scale=scale)
+    even = alt.Chart(alt.InlineData(values=[{"risk": 0, "observed": 0}, {"risk": top, "observed": top}]))
+    dots = alt.Chart(alt.InlineData(values=rows)).mark_circle(color=BLUE, size=70, opacity=1)
+    drawn = (even.mark_line(color=GREY).encode(x=x, y=y) + dots.encode(x=x, y=y)).properties(width=420, height=320)
+    title = "Does the estimated risk come true?"
+    last = rows[-1]
+    says = (
+        f"{title} Each dot is a twentieth of the people of practices that the model had not seen when it was judged; "
+        f"on the line as many were admitted as estimated. In the highest: {last['risk']:.1f} in 100 estimated, "
+        f"{last['observed']:.1f} admitted."
+    )
+    return Chart(title=title, says=says, svg=draw(drawn))
+
+
+def _need(week: IcbWeek, grouping: str) -> pl.DataFrame:
+    """One row per group and kind: people avoidably admitted in a year, and complex-care places, per 1,000 people."""
+    kinds = {"avoidably_admitted": "admitted in the last year", "complex_care": "place in complex care"}
     ends = {"1": "1 (most deprived)", "5": "5 (least deprived)"} if grouping == "deprivation_fifth" else {}
-    places = (pl.col("grouping") == grouping) & (pl.col("cohort") == "complex_care") & (pl.col("group") != TOTAL)
-    return week.counts.filter(places).select(pl.col("group").replace(ends), value="per_1000")
+    shown = (pl.col("grouping") == grouping) & pl.col("cohort").is_in(list(kinds)) & (pl.col("group") != TOTAL)
+    rows = week.counts.filter(shown).sort("group", "cohort", maintain_order=True)
+    return rows.select(pl.col("group").replace(ends), kind=pl.col("cohort").replace(kinds), value="per_1000")
 
 
 def _bars(frame: pl.DataFrame, title: str, unit: str) -> Chart | None:
-    """Horizontal bars with their figures, in the frame's order; None if all are hidden."""
+    """Horizontal bars with their figures, in the frame's order; a colour for each kind, if there are several.
+
+    None if all are hidden.
+    """
     frame = frame.drop_nulls("value")
     if frame.is_empty():
         return None
-    rows = [{"label": name, "value": figure} for name, figure in frame.select("group", "value").rows()]
-    order = [row["label"] for row in rows]
+    rows = [{"label": row["group"], **row} for row in frame.to_dicts()]
+    kinds = list(dict.fromkeys(row["kind"] for row in rows)) if "kind" in frame.columns else []
     figure = ",.1f" if frame.schema["value"].is_float() else ","
     room = alt.Scale(zero=True, domainMax=1.12 * max(row["value"] for row in rows))
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        y=alt.Y("label:N", sort=order, title=None), x=alt.X("value:Q", title=unit, scale=room)
-    )
+    y = alt.Y("label:N", sort=list(dict.fromkeys(row["label"] for row in rows)), title=None)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, x=alt.X("value:Q", title=unit, scale=room))
+    bars, height = base.mark_bar(color=BLUE), alt.Step(28)
+    if kinds:
+        base = base.encode(yOffset=alt.YOffset("kind:N", sort=kinds))
+        colour = alt.Color(
+            "kind:N",
+            scale=alt.Scale(domain=kinds, range=[BLUE, AMBER]),
+            legend=alt.Legend(title=None, orient="top", labelFontSize=13),
+        )
+        bars, height = base.mark_bar().encode(color=colour), alt.Step(18, **{"for": "position"})
     figures = base.mark_text(align="left", dx=4, fontSize=13).encode(text=alt.Text("value:Q", format=figure))
-    drawn = (base.mark_bar(color=BLUE) + figures).properties(width=640, height=alt.Step(28))
-    says = "; ".join(f"{row['label']}: {row['value']:,}" for row in rows)
+    drawn = (bars + figures).properties(width=640, height=height)
+    says = "; ".join(
+        f"{' '.join([row['label'], *([row['kind']] if kinds else [])])}: {row['value']:,}" for row in rows
+    )
     return Chart(title=title, says=f"{title}, {unit}. {says}.", svg=draw(drawn))
 
 

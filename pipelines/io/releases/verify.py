@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -23,6 +24,8 @@ ALWAYS_THERE = {
     "tables.csv",
     "coverage.csv",
     "opt_outs.csv",
+    "capacity.csv",
+    "care_owed.csv",
     "data_dictionary.csv",
     "summary.html",
     "quality.csv",
@@ -111,7 +114,14 @@ def _icb(folder: Path) -> Iterator[str]:
                 yield f"{name}.parquet has other columns than its contract"
             else:
                 yield from (f"{name}.parquet {problem}" for problem in _cohort(table))
-    for name, check in {"tables.csv": _counts, "coverage.csv": _covered, "opt_outs.csv": _left_out}.items():
+    checks: dict[str, Callable[[list[list[str]]], Iterator[str]]] = {
+        "tables.csv": _counts,
+        "coverage.csv": _covered,
+        "opt_outs.csv": partial(_rounded, name="opt_outs.csv", columns=("people",)),
+        "capacity.csv": partial(_rounded, name="capacity.csv", columns=("listed", "waiting")),
+        "care_owed.csv": partial(_rounded, name="care_owed.csv", columns=("people",)),
+    }
+    for name, check in checks.items():
         if (folder / name).is_file():
             yield from check(_csv_rows(folder / name))
     for page in ("summary.html", "quality.html"):
@@ -197,11 +207,13 @@ def _covered(rows: list[list[str]]) -> Iterator[str]:
         yield f"coverage.csv shows {wrong} percentages of counts that are hidden"
 
 
-def _left_out(rows: list[list[str]]) -> Iterator[str]:
-    """Problems of the opt-out ledger: a count below 10 or not rounded."""
-    exact = sum(int(people) % 5 != 0 or int(people) < 10 for _, people in rows[1:] if people)
+def _rounded(rows: list[list[str]], *, name: str, columns: tuple[str, ...]) -> Iterator[str]:
+    """Problems of a table of counts: a count below 10 or not rounded."""
+    places = [rows[0].index(column) for column in columns]
+    counts = [int(row[place]) for row in rows[1:] for place in places if row[place]]
+    exact = sum(count % 5 != 0 or count < 10 for count in counts)
     if exact:
-        yield f"opt_outs.csv shows {exact} counts that are not rounded to 5 or are below 10"
+        yield f"{name} shows {exact} counts that are not rounded to 5 or are below 10"
 
 
 def _page(name: str, page: str) -> Iterator[str]:

@@ -38,6 +38,7 @@ COLUMNS = [
     Column("Cohorts", "cohorts", 16),
     Column("Why now", "reasons", 50),
     Column("What to do", "suggested_action", 38),
+    Column("Who", "role", 12),
     Column("Since last list", "change", 10),
     Column("Decision", None, 14),
     Column("Decided on", None, 10),
@@ -88,6 +89,7 @@ def printable_rows(rows: pl.DataFrame, *, rules: Actions) -> pl.DataFrame:
         pl.col("cohorts").str.split("|").list.eval(pl.element().replace(titles)).list.join("\n").alias("cohorts"),
         pl.col("reasons").str.split("|").list.eval(pl.lit("• ") + pl.element()).list.join("\n").alias("reasons"),
         "suggested_action",
+        "role",
         change=pl.when(pl.col("weeks_listed") == 1)
         .then(pl.lit("new"))
         .otherwise(pl.format("week {}, no answer yet", "weeks_listed")),
@@ -233,8 +235,9 @@ def _write_list(page: Worksheet, sheet: PracticeList, look: _Look, *, rules: Act
         "error_title": "Decision",
         "error_message": CHOOSE,
     }
-    page.data_validation(1, 8, last, 8, choices)
-    page.data_validation(1, 9, last, 9, _on_or_after(sheet.as_of))
+    decision, decided = ([column.heading for column in COLUMNS].index(name) for name in ("Decision", "Decided on"))
+    page.data_validation(1, decision, last, decision, choices)
+    page.data_validation(1, decided, last, decided, _on_or_after(sheet.as_of))
     page.print_area(0, 0, last, len(COLUMNS) - 1)
     page.repeat_rows(0)
     _paper(page, sheet, landscape=True)
