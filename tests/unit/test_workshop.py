@@ -158,5 +158,5 @@ def test_the_process_that_children_are_forked_from_has_no_threads_of_the_librari
         "names = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]; "
         "print([name for name in names if name.startswith(('polars-0', 'async', 'tokio'))])"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
