@@ -13,7 +13,7 @@ from data_contracts.clinical.definitions import Feature as Definition
 from data_contracts.clinical.definitions import load_features
 from models.design import OUTCOME_DATES, StudyDesign, load_design, read_design
 from models.validation import Study
-from pipelines.io.feedback import read_feedback
+from pipelines.io.feedback import read_answers
 from pipelines.io.warehouse import Warehouse
 from pipelines.io.weekly_build import build_tables
 from pipelines.settings import Settings
@@ -64,13 +64,10 @@ def study_of_week(warehouse: Warehouse, design: StudyDesign, *, known_on: dt.dat
 
 def people_worked(settings: Settings, design: StudyDesign, *, known_on: dt.date) -> pl.Series:
     """Ids of people whom a practice says it contacted from a list between the index date and the end of follow-up."""
-    rules = load_actions()
-    feedback = read_feedback(settings, as_of=known_on, rules=rules)
-    if feedback is None:
-        return pl.Series("person_id", [], dtype=pl.Int64)
-    contacts = [decision.name for decision in rules.decisions if decision.is_contact]
+    contacts = [decision.name for decision in load_actions().decisions if decision.is_contact]
     is_then = pl.col("decided_date").is_between(design.index_date, design.end_date, closed="left")
-    return feedback.decisions.filter(pl.col("decision").is_in(contacts) & is_then)["person_id"].unique().sort()
+    answers = read_answers(settings, as_of=known_on)
+    return answers.filter(pl.col("decision").is_in(contacts) & is_then)["person_id"].unique().sort()
 
 
 def study_of_files(folder: Path, design: StudyDesign) -> Study:

@@ -11,7 +11,7 @@ from data_contracts.actions import Actions, load_actions
 from data_contracts.clinical.definitions import load_features
 from data_contracts.tables.capacity import Capacity, Offers
 from data_contracts.tables.history import Contract
-from pipelines.io.feedback import read_feedback
+from pipelines.io.feedback import read_answers
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
 from pipelines.steps.lists import WeeklyTables, sort_answers
@@ -25,8 +25,7 @@ READS = tuple(field.name for field in fields(WeeklyTables) if field.name not in 
 def read_weekly_tables(warehouse: Warehouse, as_of: dt.date, icb: str) -> WeeklyTables:
     """One ICB's tables of a week, its practices' capacity and answers: what lists are made from and explained by."""
     settings, rules = warehouse.settings, load_actions()
-    feedback = read_feedback(settings, as_of=as_of, rules=rules)
-    resting, added = sort_answers(feedback.decisions, rules=rules, as_of=as_of) if feedback else (None, None)
+    resting, added = sort_answers(read_answers(settings, as_of=as_of), rules=rules, as_of=as_of)
     tables = {name: warehouse.read(name, as_of, icb) for name in READS}
     return WeeklyTables(
         **tables,

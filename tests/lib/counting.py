@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import openpyxl
 
 from pipelines.io.landing.archives import open_member
 from pipelines.io.ledger import OUTCOMES, read_ledger
@@ -37,6 +38,8 @@ def physical_records(path: Path, member: str | None = None) -> int:
     name = member or path.name
     if path.suffix == ".duckdb":
         return _count_table(path, Path(name).stem)
+    if name.endswith(".xlsx"):
+        return _count_answers(path)
     if name.endswith(".parquet"):
         return len(duckdb.sql("select 1 from read_parquet($path)", params={"path": str(path)}).fetchall())
     if member is None:
@@ -58,6 +61,14 @@ def records_of(landing: Path, name: str) -> int:
     if found is None:
         raise FileNotFoundError(name)
     return physical_records(*found)
+
+
+def _count_answers(workbook: Path) -> int:
+    """The rows of a target list in which a decision is filled in, and the rows of the sheet of additions."""
+    book = openpyxl.load_workbook(workbook, read_only=True)
+    heading, *people = book["Target list"].iter_rows(values_only=True)
+    decided = sum(bool(row[heading.index("Decision")]) for row in people)
+    return decided + sum(bool(row[0]) for row in list(book["Add a person"].iter_rows(values_only=True))[1:])
 
 
 def _count_table(database: Path, table: str) -> int:

@@ -74,13 +74,10 @@ def test_a_whole_extract_becomes_history_that_meets_its_contracts(settings: Sett
     prove(read_ledger(settings.home))
 
 
-def test_the_same_files_again_and_practices_answers_change_nothing(settings: Settings) -> None:
+def test_the_same_files_again_change_nothing(settings: Settings) -> None:
     emis.whole_extract().write(settings.landing)
     ingest(settings)
     before = snapshot(settings)
-    answer = settings.landing / "feedback" / "X10001" / "target_list.xlsx"
-    answer.parent.mkdir(parents=True)
-    answer.write_bytes(b"a practice's answer, which the weekly run reads")
     report = ingest(settings)
     assert report.files.is_empty()
     assert report.refused == ()

@@ -7,11 +7,14 @@ import openpyxl
 import pytest
 
 from data_contracts.actions import load_actions
-from pipelines.io.feedback import Feedback, read_feedback
+from pipelines.io.feedback import read_answers
 from pipelines.io.identity import load_key, person_id
+from pipelines.io.landing.ingest import IngestReport, ingest
+from pipelines.io.ledger import prove, read_ledger
 from pipelines.io.releases import write_release
 from pipelines.settings import Settings
 from pipelines.steps.lists import build_target_lists
+from tests.lib.counting import uncounted_files
 from tests.lib.release_frames import AS_OF, nhs_numbers, weekly_rows, weekly_tables, write_workspace
 
 RULES = load_actions()
@@ -27,16 +30,24 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-def answer(settings: Settings, cells: dict[str, object], *, add: str | None = None) -> Feedback | None:
-    """What is read after a practice filled in the cells of its workbook and sent it back."""
+def answer(settings: Settings, cells: dict[str, object], *, add: str | None = None) -> IngestReport:
+    """An ingest after a practice filled in the cells of its workbook and sent it back, alone in landing."""
     book = openpyxl.load_workbook(settings.releases / "latest" / "practices" / "A81001" / "target_list.xlsx")
     for place, value in cells.items():
         book["Target list"][place] = value
     book["Add a person"]["A2"] = add
-    back = settings.landing / "feedback" / "A81001" / "target_list.xlsx"
-    back.parent.mkdir(parents=True, exist_ok=True)
+    folder = settings.landing / "feedback" / "A81001"
+    folder.mkdir(parents=True, exist_ok=True)
+    back = folder / f"target_list ({len(list(folder.iterdir()))}).xlsx"
     book.save(back)
-    return read_feedback(settings, as_of=NEXT_WEEK, rules=RULES)
+    report = ingest(settings)
+    prove(read_ledger(settings.home))
+    assert uncounted_files(settings.home) == []
+    return report
+
+
+def rows(settings: Settings) -> list[tuple[object, ...]]:
+    return read_answers(settings, as_of=NEXT_WEEK).rows()
 
 
 def number_in(settings: Settings, row: int) -> str:
@@ -45,50 +56,68 @@ def number_in(settings: Settings, row: int) -> str:
 
 
 def test_decisions_come_back_with_person_and_day(workspace: Settings) -> None:
-    read = answer(workspace, {"J2": "booked", "K2": dt.date(2026, 11, 18), "J3": "declined"})
+    report = answer(workspace, {"J2": "booked", "K2": dt.date(2026, 11, 18), "J3": "declined"})
     key = load_key(workspace)
     people = [person_id(number_in(workspace, row), key) for row in (2, 3)]
-    assert read is not None
-    assert read.decisions.rows() == [
+    assert set(rows(workspace)) >= {
         ("A81001", people[0], "booked", dt.date(2026, 11, 18)),
         ("A81001", people[1], "declined", AS_OF),
-    ]
-    assert (read.files, read.refused_files, read.refused_rows) == (1, 0, 0)
+    }
+    assert report.totals | {"quarantined": 0} == report.totals
+    assert (report.totals["records"], report.totals["loaded"]) == (2, 2)
 
 
 def test_people_can_be_added(workspace: Settings) -> None:
     number = nhs_numbers(1)[0]
-    read = answer(workspace, {}, add=f"{number[:3]} {number[3:6]} {number[6:]}")
-    assert read is not None
-    assert read.decisions.row(0)[1:3] == (person_id(number, load_key(workspace)), "add this person")
+    answer(workspace, {}, add=f"{number[:3]} {number[3:6]} {number[6:]}")
+    assert ("A81001", person_id(number, load_key(workspace)), "add this person", AS_OF) in rows(workspace)
+
+
+def test_the_same_workbook_again_changes_nothing(workspace: Settings) -> None:
+    answer(workspace, {"J4": "contacted"})
+    before = rows(workspace)
+    assert not ingest(workspace).changed
+    assert rows(workspace) == before
 
 
 @pytest.mark.parametrize(
-    "cells",
-    [{"J2": "maybe"}, {"J2": "booked", "B2": "999 000 0000"}, {"J2": "booked", "K2": NEXT_WEEK}],
-    ids=["unknown decision", "wrong number", "a day ahead"],
+    ("cells", "reason"),
+    [
+        ({"J2": "maybe"}, "decision_not_known"),
+        ({"J2": "booked", "B2": "999 000 0000"}, "nhs_number_not_valid"),
+    ],
+    ids=["unknown decision", "wrong number"],
 )
-def test_answers_that_cannot_be_used_are_counted(workspace: Settings, cells: dict[str, object]) -> None:
-    read = answer(workspace, cells)
-    assert read is not None
-    assert (read.decisions.height, read.refused_rows) == (0, 1)
+def test_answers_that_cannot_be_used_are_held(workspace: Settings, cells: dict[str, object], reason: str) -> None:
+    before = rows(workspace)
+    report = answer(workspace, cells)
+    assert (report.totals["loaded"], report.totals["quarantined"]) == (0, 1)
+    assert reason in report.quarantine.filter(feed="feedback")["rule"].to_list()
+    assert rows(workspace) == before
+
+
+def test_an_answer_of_a_later_day_waits_for_that_week(workspace: Settings) -> None:
+    before = rows(workspace)
+    answer(workspace, {"J5": "booked", "K5": NEXT_WEEK})
+    assert rows(workspace) == before
+    assert len(read_answers(workspace, as_of=NEXT_WEEK + dt.timedelta(days=1))) > len(before)
 
 
 def test_a_day_beyond_the_calendar_refuses_that_workbook_only(workspace: Settings) -> None:
-    read = answer(workspace, {"J2": "booked", "K2": 99_999_999})
-    assert read is not None
-    assert (read.refused_files, read.decisions.height) == (1, 0)
+    before = rows(workspace)
+    report = answer(workspace, {"J2": "booked", "K2": 99_999_999})
+    assert "a target list as a practice received it" in str(report.refused[0].reason)
+    assert rows(workspace) == before
 
 
-def test_a_file_that_is_no_workbook_is_counted_and_stops_nothing(tmp_path: Path) -> None:
+def test_a_file_that_is_no_workbook_is_refused_and_stops_nothing(tmp_path: Path) -> None:
     settings = write_workspace(tmp_path, weekly_rows(20), LISTS.clear())
     folder = settings.landing / "feedback" / "A81001"
     folder.mkdir(parents=True)
     (folder / "note.xlsx").write_text("see you on Monday", encoding="utf-8")
-    read = read_feedback(settings, as_of=NEXT_WEEK, rules=RULES)
-    assert read is not None
-    assert (read.files, read.refused_files, read.decisions.height) == (1, 1, 0)
+    assert [refusal.feed for refusal in ingest(settings).refused] == ["feedback"]
+    assert rows(settings) == []
 
 
 def test_nothing_sent_back_is_nothing_read(tmp_path: Path) -> None:
-    assert read_feedback(Settings(home=tmp_path), as_of=NEXT_WEEK, rules=RULES) is None
+    assert rows(Settings(home=tmp_path)) == []

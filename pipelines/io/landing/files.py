@@ -15,8 +15,6 @@ from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import Archive, FeedContract, is_ods_code
 
 Look = Callable[[Path, Archive], list[tuple[Member, str]]]
-ANSWERS = "feedback"
-"""The folder of practices' answers: workbooks that the weekly run reads itself."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +87,12 @@ def find_files(
 
 
 def _walk(folder: Path) -> list[Path]:
-    """All that is not a folder and not a practice's answer, links unfollowed, sorted."""
+    """All that is not a folder, links unfollowed, sorted."""
     paths = []
     for root, folders, names in os.walk(folder, followlinks=False):
         linked = [name for name in folders if (Path(root) / name).is_symlink()]
         paths += [Path(root) / name for name in [*names, *linked]]
-    answers = folder / ANSWERS
-    return sorted(path for path in paths if not path.name.startswith(".") and answers not in path.parents)
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def _identify(

@@ -1,6 +1,16 @@
 """Every feed, in the order in which they are taken: the only such list. A new feed is a line here."""
 
-from pipelines.io.landing import emis, history_parquet, hospital, national_opt_out, omop, reference, synthea, systmone
+from pipelines.io.landing import (
+    emis,
+    feedback,
+    history_parquet,
+    hospital,
+    national_opt_out,
+    omop,
+    reference,
+    synthea,
+    systmone,
+)
 from pipelines.io.landing.protocol import Feed
 
 FEEDS: tuple[Feed, ...] = (
@@ -12,4 +22,5 @@ FEEDS: tuple[Feed, ...] = (
     history_parquet.FEED,
     hospital.FEED,
     national_opt_out.FEED,
+    feedback.FEED,
 )

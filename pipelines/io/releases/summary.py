@@ -254,7 +254,7 @@ def _calibration(week: IcbWeek) -> Chart | None:
 
 def _need(week: IcbWeek, grouping: str) -> pl.DataFrame:
     """One row per group and kind: people avoidably admitted in a year, and complex-care places, per 1,000 people."""
-    kinds = {"avoidably_admitted": "admitted in the last year", "complex_care": "place in complex care"}
+    kinds = {"avoidably_admitted": "avoidably admitted in the last year", "complex_care": "place in complex care"}
     ends = {"1": "1 (most deprived)", "5": "5 (least deprived)"} if grouping == "deprivation_fifth" else {}
     shown = (pl.col("grouping") == grouping) & pl.col("cohort").is_in(list(kinds)) & (pl.col("group") != TOTAL)
     rows = week.counts.filter(shown).sort("group", "cohort", maintain_order=True)
@@ -283,7 +283,7 @@ def _bars(frame: pl.DataFrame, title: str, unit: str) -> Chart | None:
             scale=alt.Scale(domain=kinds, range=[BLUE, AMBER]),
             legend=alt.Legend(title=None, orient="top", labelFontSize=13),
         )
-        bars, height = base.mark_bar().encode(color=colour), alt.Step(18, **{"for": "position"})
+        bars, height = base.mark_bar().encode(color=colour), alt.Step(40, **{"for": "position"})
     figures = base.mark_text(align="left", dx=4, fontSize=13).encode(text=alt.Text("value:Q", format=figure))
     drawn = (bars + figures).properties(width=640, height=height)
     says = "; ".join(
