@@ -98,7 +98,7 @@ def test_answers_that_cannot_be_used_are_held(workspace: Settings, cells: dict[s
 
 def test_an_answer_of_a_later_day_waits_for_that_week(workspace: Settings) -> None:
     before = rows(workspace)
-    answer(workspace, {"J5": "booked", "K5": NEXT_WEEK})
+    answer(workspace, {"J3": "booked", "K3": NEXT_WEEK})
     assert rows(workspace) == before
     assert len(read_answers(workspace, as_of=NEXT_WEEK + dt.timedelta(days=1))) > len(before)
 
