@@ -32,6 +32,8 @@ err = Console(stderr=True)
 
 codelists = typer.Typer(no_args_is_help=True, help="Load published codelists, and see how well they fit the data.")
 app.add_typer(codelists, name="codelists")
+releases = typer.Typer(no_args_is_help=True, help="Look at what was published.")
+app.add_typer(releases, name="releases")
 
 StudyFolder = Annotated[
     Path | None,
@@ -407,7 +409,7 @@ def verify(
     out.print(f"{release}: hashes, rows, contracts and privacy hold")
 
 
-@app.command()
+@releases.command()
 def diff(
     before: Annotated[Path, typer.Argument(help="A release folder.")],
     after: Annotated[Path, typer.Argument(help="A later release folder.")],

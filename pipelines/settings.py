@@ -1,7 +1,9 @@
 """The one frozen settings object. The environment is read here and nowhere else."""
 
 from pathlib import Path
+from typing import Literal
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -18,6 +20,12 @@ class Settings(BaseSettings):
     """Places in the complex-care cohort for the whole of England."""
     registered_in_england: int = 63_000_000
     """Registered people in England: the denominator by which places are shared out."""
+    share_of_adults: float = Field(default=0, ge=0, le=1)
+    """Places as a share of registered adults, such as 0.02, in place of the run's share of England's; 0 is off."""
+    places_by: Literal["all", "icb", "network", "practice"] = "all"
+    """Where places are shared out by rank: over the whole run, or within each ICB, network or practice."""
+    deprived_floor: float = Field(default=0, ge=0, le=1)
+    """Share of the places that at least go to people of the two most deprived tenths, if there are so many."""
     stay_band: float = 1.25
     """A member of complex care keeps the place until others, ranking above rank / stay band, fill them; 1 is off."""
     memory_limit: str = "4GB"

@@ -11,11 +11,25 @@ from pipelines.io.queries import load_queries, load_query
 from pipelines.io.warehouse import add_table, empty_table
 
 Frames = dict[str, pl.DataFrame]
-PARAMETERS = {"icb_code": "QE1", "places_in_england": 800_000, "registered_in_england": 8_000_000, "stay_band": 1.25}
+PARAMETERS = {
+    "icb_code": "QE1",
+    "places_in_england": 800_000,
+    "registered_in_england": 8_000_000,
+    "share_of_adults": 0,
+    "places_by": "all",
+    "deprived_floor": 0,
+    "stay_band": 1.25,
+}
 
 
 def answer(
-    name: str, frames: Frames, *, as_of: dt.date, references: Frames, elsewhere: Frames | None = None
+    name: str,
+    frames: Frames,
+    *,
+    as_of: dt.date,
+    references: Frames,
+    elsewhere: Frames | None = None,
+    options: dict[str, str | int | float] | None = None,
 ) -> pl.DataFrame:
     """The rows one SQL file makes; weekly tables that are not given are made by their SQL, others are empty.
 
@@ -25,6 +39,7 @@ def answer(
         as_of: what may be known.
         references: the clinical definitions, as ``reference_tables`` makes them.
         elsewhere: the tables of another ICB, for what the file reads over every ICB.
+        options: values of the file's parameters, in place of the usual ones.
     """
     query = load_query(name)
     with closing(duckdb.connect(":memory:")) as connection:
@@ -35,7 +50,7 @@ def answer(
         for table in query.everywhere:
             parts = [table_of(table, part, as_of, references) for part in (frames, elsewhere) if part is not None]
             add_table(connection, f"england.{table}", pl.concat(parts))
-        parameters = PARAMETERS | {"as_of_date": as_of}
+        parameters = PARAMETERS | {"as_of_date": as_of} | (options or {})
         used = {key: parameters[key] for key in query.parameters}
         found: pl.DataFrame = connection.sql(query.sql, params=used or None).pl()
     CONTRACTS[name].validate(found, lazy=True)

@@ -261,6 +261,9 @@ class Warehouse:
             "icb_code": icb,
             "places_in_england": self.settings.places_in_england,
             "registered_in_england": self.settings.registered_in_england,
+            "share_of_adults": self.settings.share_of_adults,
+            "places_by": self.settings.places_by,
+            "deprived_floor": self.settings.deprived_floor,
             "stay_band": self.settings.stay_band,
         }
         return {name: known[name] for name in query.parameters}

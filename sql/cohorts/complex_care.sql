@@ -1,28 +1,66 @@
 -- makes: complex_care, the people offered a place in the complex-care cohort, ranked over all ICBs of the run
--- reads: people, cambridge_scores, risk_scores?, previous_complex_care?
--- parameters: places_in_england, registered_in_england, stay_band
+-- reads: people, practices, cambridge_scores, risk_scores?, previous_complex_care?
+-- parameters: places_in_england, registered_in_england, share_of_adults, places_by, deprived_floor, stay_band
 -- grain: one row per person offered a place; scope england
-with registered as (
+with options as (
+    select
+        $places_by as area_kind,
+        $deprived_floor as floor_share
+),
+
+registered as (
     select
         people.person_id,
         people.practice_code,
         people.age_years,
+        coalesce(people.imd_decile <= 2, false) as is_deprived,
+        -- Where places are shared out: over the whole run, or within each ICB, network or practice.
+        case
+            when options.area_kind = 'practice' then people.practice_code
+            when options.area_kind = 'network' then coalesce(practices.pcn_code, people.practice_code)
+            when options.area_kind = 'icb' then people.icb_code
+            else 'all'
+        end as area,
         -- Someone still registered in two ICBs counts once, where the registration is the later.
         row_number() over (
             partition by people.person_id
             order by people.registered_date desc, people.practice_code asc
         ) as preference
     from people
+    cross join options
+    left join practices on people.practice_code = practices.practice_code
 ),
 
--- Places are the run's share of England's, by registered people.
-places as (
+areas as (
     select
-        cast(
-            round($places_in_england * cast(count(*) as double) / $registered_in_england, 0) as bigint
+        registered.area,
+        sum(
+            case
+                when $share_of_adults = 0 then $places_in_england / cast($registered_in_england as double)
+                when registered.age_years >= 18 then $share_of_adults
+                else 0
+            end
         ) as places
     from registered
     where registered.preference = 1
+    group by registered.area
+),
+
+-- Places are the run's share of England's, by registered people, or a share of its adults; each area has its part of
+-- them, and all parts together are all of them.
+summed as (
+    select
+        areas.area,
+        areas.places,
+        sum(areas.places) over (order by areas.area asc) as so_far
+    from areas
+),
+
+places as (
+    select
+        summed.area,
+        cast(round(summed.so_far, 0) as bigint) - cast(round(summed.so_far - summed.places, 0) as bigint) as places
+    from summed
 ),
 
 chosen_score as (
@@ -55,6 +93,8 @@ scored as (
         registered.person_id,
         registered.practice_code,
         registered.age_years,
+        registered.area,
+        registered.is_deprived,
         chosen_score.ranked_by,
         case chosen_score.ranked_by
             when 'cambridge_score' then cambridge.cambridge_score
@@ -78,7 +118,13 @@ ranked as (
         scored.ranked_by,
         scored.score,
         scored.cambridge_score,
-        scored.age_years
+        scored.age_years,
+        scored.area,
+        scored.is_deprived,
+        row_number() over (
+            partition by scored.area
+            order by scored.score desc, scored.cambridge_score desc, scored.age_years desc, scored.person_id asc
+        ) as area_rank
     from scored
     where scored.score is not null
 ),
@@ -100,28 +146,69 @@ seated as (
         ranked.score,
         ranked.cambridge_score,
         ranked.age_years,
+        ranked.area,
+        ranked.area_rank,
+        ranked.is_deprived,
         members_before.person_id is not null as was_member,
         row_number() over (
+            partition by ranked.area
             order by
-                case when members_before.person_id is null then ranked.rank else ranked.rank / $stay_band end asc,
+                case
+                    when members_before.person_id is null then ranked.area_rank
+                    else ranked.area_rank / $stay_band
+                end asc,
                 case when members_before.person_id is null then 2 else 1 end asc,
-                ranked.rank asc
+                ranked.area_rank asc
         ) as seat
     from ranked
     left join members_before on ranked.person_id = members_before.person_id
+),
+
+-- Of the places of an area, so many at least go to people of the two most deprived tenths, if there are so many.
+floored as (
+    select
+        seated.person_id,
+        seated.practice_code,
+        seated.rank,
+        seated.ranked_by,
+        seated.score,
+        seated.cambridge_score,
+        seated.age_years,
+        seated.was_member,
+        seated.area_rank,
+        places.places,
+        row_number() over (
+            partition by seated.area
+            order by
+                case
+                    when
+                        seated.is_deprived
+                        and seated.deprived_seat <= floor(places.places * options.floor_share)
+                        then 1
+                    else 2
+                end asc,
+                seated.seat asc
+        ) as place
+    from (
+        select
+            seated.*,
+            row_number() over (partition by seated.area, seated.is_deprived order by seated.seat asc) as deprived_seat
+        from seated
+    ) as seated
+    inner join places on seated.area = places.area
+    cross join options
 )
 
 select
-    seated.person_id,
-    seated.practice_code,
-    seated.rank,
-    seated.ranked_by,
-    seated.score,
-    seated.cambridge_score,
-    seated.age_years,
-    seated.was_member,
-    seated.rank > places.places as is_held_over
-from seated
-cross join places
-where seated.seat <= places.places
-order by seated.practice_code, seated.person_id
+    floored.person_id,
+    floored.practice_code,
+    floored.rank,
+    floored.ranked_by,
+    floored.score,
+    floored.cambridge_score,
+    floored.age_years,
+    floored.was_member,
+    floored.was_member and floored.area_rank > floored.places as is_held_over
+from floored
+where floored.place <= floored.places
+order by floored.practice_code, floored.person_id

@@ -52,15 +52,18 @@ def answer(
     *,
     as_of: dt.date = AS_OF,
     elsewhere: dict[str, str] | None = None,
+    options: dict[str, str | int | float] | None = None,
     **given: pl.DataFrame | str,
 ) -> pl.DataFrame:
     """The rows one SQL file makes of the given tables; weekly tables are made by their SQL, others are empty.
 
-    ``elsewhere`` are the tables of another ICB, for what the file reads over every ICB.
+    ``elsewhere`` are the tables of another ICB, for what the file reads over every ICB; ``options`` are parameters.
     """
     others = _frames(dict(elsewhere)) if elsewhere else None
     references = reference_tables(as_of)
-    return in_memory.answer(name, _frames(given), as_of=as_of, references=references, elsewhere=others)
+    return in_memory.answer(
+        name, _frames(given), as_of=as_of, references=references, elsewhere=others, options=options
+    )
 
 
 def weekly_tables(

@@ -116,3 +116,43 @@ def test_members_keep_out_only_those_whom_they_nearly_rank_above() -> None:
 
 def test_a_member_who_is_no_longer_ranked_frees_the_place() -> None:
     assert sorted(with_places_for_eight(999)) == list(range(1, 9))
+
+
+def shared_out(**options: str | int | float) -> list[int]:
+    """Who has a place of 40 people, four places: 1 to 20 at one practice, the others at another; 1 scores highest.
+
+    The even numbers live in the most deprived tenth.
+    """
+    people = "\n".join(
+        f"{person} | {'A81001' if person <= 20 else 'A81002'} | {person % 2}" for person in range(1, 41)
+    )
+    homes = people.replace("| 0", "| E01000002").replace("| 1", "| E01000001")
+    found = answer(
+        "complex_care",
+        options=options,
+        registrations=f"person_id | practice_code | lsoa_code\n{homes}",
+        lsoas="lsoa_code | imd_decile | imd_edition\nE01000001 | 9 | 2025\nE01000002 | 1 | 2025",
+        practices="practice_code | practice_name | pcn_code | icb_code | status\n"
+        "A81001 | One | U00001 | QE1 | active\nA81002 | Two | U00001 | QE1 | active",
+        cambridge_scores=cambridge({person: float(100 - person) for person in range(1, 41)}),
+    )
+    return sorted(found["person_id"])
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ({}, [1, 2, 3, 4]),
+        ({"places_by": "practice"}, [1, 2, 21, 22]),
+        ({"places_by": "network"}, [1, 2, 3, 4]),
+        ({"places_by": "icb"}, [1, 2, 3, 4]),
+        ({"deprived_floor": 0.75}, [1, 2, 4, 6]),
+        ({"deprived_floor": 1}, [2, 4, 6, 8]),
+        ({"deprived_floor": 1, "places_by": "practice"}, [2, 4, 22, 24]),
+        ({"share_of_adults": 0.05}, [1, 2]),
+    ],
+)
+def test_places_can_be_shared_out_by_area_with_a_floor_for_deprived_people(
+    options: dict[str, str | int | float], chosen: list[int]
+) -> None:
+    assert shared_out(**options) == chosen

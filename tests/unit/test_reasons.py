@@ -19,7 +19,7 @@ PERSON = {"person_id": 7}
 def tables(place_from: str = "complex_care", **rows: list[dict[str, object]]) -> ReasonTables:
     """Tables of one person, number 7, with the rows given."""
     names = ["complex_care", "risk_scores", "risk_reasons", "person_features", "conditions", "measurements"]
-    names += ["programme_states", "non_responders", "lifestyle_flags"]
+    names += ["programme_states", "non_responders", "lifestyle_flags", "care_owed"]
     frames = {name: frame(name, [row | PERSON for row in rows.get(name, [])]) for name in names}
     chosen = pl.DataFrame([{"person_id": 7, "practice_code": "A81001", "place_from": place_from, "rank": 1}])
     return ReasonTables(chosen=chosen, **frames)
