@@ -164,6 +164,14 @@ seated as (
     left join members_before on ranked.person_id = members_before.person_id
 ),
 
+deprived_seats as (
+    select
+        seated.person_id,
+        row_number() over (partition by seated.area order by seated.seat asc) as deprived_seat
+    from seated
+    where seated.is_deprived
+),
+
 -- Of the places of an area, so many at least go to people of the two most deprived tenths, if there are so many.
 floored as (
     select
@@ -183,19 +191,15 @@ floored as (
                 case
                     when
                         seated.is_deprived
-                        and seated.deprived_seat <= floor(places.places * options.floor_share)
+                        and deprived_seats.deprived_seat <= floor(places.places * options.floor_share)
                         then 1
                     else 2
                 end asc,
                 seated.seat asc
         ) as place
-    from (
-        select
-            seated.*,
-            row_number() over (partition by seated.area, seated.is_deprived order by seated.seat asc) as deprived_seat
-        from seated
-    ) as seated
+    from seated
     inner join places on seated.area = places.area
+    left join deprived_seats on seated.person_id = deprived_seats.person_id
     cross join options
 )
 
