@@ -11,6 +11,7 @@ from pipelines.defs.headless import run_job
 from pipelines.io.identity import make_key
 from pipelines.settings import Settings
 from pipelines.synthetic.write import Format, write_extracts
+from tests.lib.canaries import plant
 
 AS_OF = dt.date(2026, 11, 16)
 
@@ -47,8 +48,9 @@ def list_practices(settings: Settings, icbs: Mapping[str, str]) -> None:
 
 
 def make_workspace(home: Path, *, people: int = 300, practices: int = 2, key: Path | None = None) -> Settings:
-    """The settings of a workspace with made-up extracts ingested."""
+    """The settings of a workspace with made-up extracts ingested, in which words are planted."""
     settings = land(home, people=people, practices=practices, key=key)
+    plant(settings.landing)
     outcome = run_job(defs(), "ingest", settings)
     assert outcome.succeeded, outcome.failures
     return settings

@@ -12,7 +12,8 @@ from pipelines.defs.headless import run_job
 from pipelines.io.releases import verify_release
 from pipelines.io.releases.canary import find_identifiers
 from pipelines.settings import Settings
-from tests.lib.workspaces import AS_OF, digests, make_workspace
+from tests.lib.canaries import plant
+from tests.lib.workspaces import AS_OF, digests, land, make_workspace
 
 WEEK = AS_OF.isoformat()
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -44,11 +45,27 @@ def test_the_same_inputs_give_the_same_bytes(week: Settings, tmp_path: Path) -> 
     assert digests(again.releases / WEEK) == digests(week.releases / WEEK)
 
 
-def test_no_identifier_lies_outside_the_identity_zone(week: Settings) -> None:
+def test_no_identifier_lies_outside_the_identity_zone(week: Settings, tmp_path: Path) -> None:
     people = pl.concat([pl.read_parquet(path) for path in (week.identity / "people").glob("*.parquet")])
     numbers = people["nhs_number"].drop_nulls().to_list()
-    open_zone = [week.history, week.tables, week.home / "dagster", week.releases / WEEK / "icb"]
-    assert sum(find_identifiers(open_zone, numbers).values()) == 0
+    words = list(plant(land(tmp_path).landing).values())
+    assert len(words) >= 20
+    closed = {week.landing, week.identity, week.key_file.parent, week.releases, week.home / "truth"}
+    zone = [path for path in week.home.iterdir() if path not in closed]
+    assert {"history", "tables", "dagster", "spill", "ledger.parquet", "casefinder.duckdb"} <= {
+        path.name for path in zone
+    }
+    assert (
+        find_identifiers(
+            [*zone, week.releases / WEEK / "icb", week.releases / WEEK / "manifest.json"], [*numbers, *words]
+        )
+        == {}
+    )
+    assert find_identifiers([week.releases / WEEK / "practices"], words) == {}
+
+
+def test_planted_words_reach_quarantine_and_are_found_there(week: Settings) -> None:
+    assert find_identifiers([week.identity / "quarantine"], ["Canary"])
 
 
 def test_running_the_same_week_again_changes_nothing(week: Settings) -> None:

@@ -10,7 +10,8 @@ from pipelines.defs.headless import run_job
 from pipelines.io.releases import verify_release
 from pipelines.io.releases.canary import find_identifiers
 from pipelines.settings import Settings
-from tests.lib.workspaces import AS_OF, digests, make_workspace
+from tests.lib.canaries import plant
+from tests.lib.workspaces import AS_OF, digests, land, make_workspace
 from tests.prove.claims import Finding, exactly, proves
 
 WEEK = AS_OF.isoformat()
@@ -27,7 +28,13 @@ def a_release_is_whole_repeatable_and_private(folder: Path) -> list[Finding]:
     numbers = pl.read_parquet(list(first.identity.glob("people/*.parquet")))["nhs_number"].to_list()[::10]
     outside = [first.history, first.tables, first.home / "dagster", first.home / "spill", release / "icb"]
     outside += [first.models] if first.models.exists() else []
+    words = list(plant(land(folder / "words", people=2_000, practices=8).landing).values())
     return [
+        exactly(
+            f"of {len(words)} words planted in names, addresses and free text, found outside identity and landing",
+            sum(find_identifiers([*(path for path in outside if path.exists()), release], words).values()),
+            0,
+        ),
         exactly("files that differ between two runs from the same extracts and key", _differing(first, second), 0),
         exactly("problems that independent code finds in the release", len(verify_release(release)), 0),
         exactly(
