@@ -76,6 +76,14 @@ class OwedWords(_Entry):
     states: dict[str, str]
 
 
+class NotSeenWords(_Entry):
+    """How it is said that a person was not seen, and which reasons of not_seen.csv may be told."""
+
+    text: str
+    told: tuple[str, ...]
+    otherwise: str
+
+
 class RoleRule(_Entry):
     """Who sees the people whom it fits: every part that is stated must fit, each by any one of its entries."""
 
@@ -120,6 +128,7 @@ class Actions(Provenance):
     gaps: GapWords
     flags: dict[str, Flag]
     owed: OwedWords
+    not_seen: NotSeenWords
     offer_text: str
     roles: tuple[RoleRule, ...] = Field(min_length=1)
     """The first rule that fits decides; the last fits everybody."""

@@ -374,7 +374,7 @@ def not_seen_titles() -> dict[str, str]:
 
 
 def _not_seen_rules(as_of: dt.date) -> pl.DataFrame:
-    """One row per reason: its number, kind and key, from when it looks back and how many it needs."""
+    """One row per reason: its number, kind and key, from when it looks back, how many it needs, its weight."""
     rows = [
         (
             number,
@@ -384,6 +384,7 @@ def _not_seen_rules(as_of: dt.date) -> pl.DataFrame:
             months_before(as_of, int(row["months"])) if row["months"] else None,
             months_before(as_of, int(row["at_least"])) if row["kind"] == "new" else None,
             int(row["at_least"] or 1),
+            int(row["weight"]),
         )
         for number, row in enumerate(read_definition_csv("not_seen.csv").iter_rows(named=True))
     ]
@@ -395,5 +396,6 @@ def _not_seen_rules(as_of: dt.date) -> pl.DataFrame:
         "since": pl.Date,
         "settled_by": pl.Date,
         "at_least": pl.Int32,
+        "weight": pl.Int32,
     }
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -425,6 +425,8 @@ class PeopleNotSeen(Contract):
 
     person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
     practice_code: str = pa.Field(description="ODS code of the practice of registration")
+    rank: pl.Int64 = pa.Field(ge=1, description="Place within the practice, the weightiest reasons first")
+    priority: pl.Int16 = pa.Field(ge=0, description="Sum of the weights of the reasons; 0 is no cause to reach out")
     reasons: str = pa.Field(description="Reasons as not_seen.csv names them, joined by |")
     registered_date: dt.date = pa.Field(description="First day of the current registration")
     last_seen_date: dt.date = pa.Field(

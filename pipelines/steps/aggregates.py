@@ -30,6 +30,7 @@ class CohortTables:
     complex_care: pl.DataFrame
     programme_states: pl.DataFrame
     non_responders: pl.DataFrame
+    people_not_seen: pl.DataFrame
     lifestyle_risk: pl.DataFrame
     avoidable_admissions: pl.DataFrame
     """The avoidable admissions of the year before the as-of date: the need that the lists should follow."""
@@ -91,6 +92,7 @@ def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:
         "complex_care": tables.complex_care["person_id"],
         "overdue": tables.non_responders["person_id"],
         **programmes,
+        "not_seen": tables.people_not_seen.filter(pl.col("priority") > 0)["person_id"],
         "lifestyle_risk": tables.lifestyle_risk["person_id"],
         "avoidably_admitted": tables.avoidable_admissions["person_id"],
     }

@@ -21,6 +21,7 @@ class WeeklyTables:
     complex_care: pl.LazyFrame
     programme_states: pl.LazyFrame
     non_responders: pl.LazyFrame
+    people_not_seen: pl.LazyFrame
     lifestyle_risk: pl.LazyFrame
     risk_scores: pl.LazyFrame
     risk_reasons: pl.LazyFrame
@@ -119,6 +120,9 @@ def rank_members(tables: WeeklyTables, *, rules: Actions) -> pl.DataFrame:
         "added_by_practice": _by_arrival(tables.added),
         "complex_care": _by_rank(tables.complex_care),
         "non_responders": _by_rank(tables.non_responders),
+        "people_not_seen": _by_rank(
+            tables.people_not_seen.filter((pl.col("priority") > 0) & ~pl.col("is_possible_ghost"))
+        ),
         "lifestyle_risk": _by_rank(tables.lifestyle_risk),
     }
     ranked = [
@@ -364,5 +368,6 @@ def _reason_tables(tables: WeeklyTables, chosen: pl.DataFrame) -> ReasonTables:
         measurements=of_chosen(tables.measurements),
         programme_states=of_chosen(tables.programme_states),
         non_responders=of_chosen(tables.non_responders),
+        people_not_seen=of_chosen(tables.people_not_seen),
         lifestyle_flags=of_chosen(tables.lifestyle_flags),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.actions import Actions, Flag, Phrase
-from data_contracts.clinical.definitions import owed_titles
+from data_contracts.clinical.definitions import not_seen_titles, owed_titles
 
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _BLANKS = ["count", "value", "second", "date", "title"]
@@ -26,6 +26,7 @@ class ReasonTables:
     measurements: pl.DataFrame
     programme_states: pl.DataFrame
     non_responders: pl.DataFrame
+    people_not_seen: pl.DataFrame
     lifestyle_flags: pl.DataFrame
 
 
@@ -38,6 +39,7 @@ def word_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
             _part_reasons(tables, rules=rules),
             _owed_reasons(tables, rules=rules),
             _gap_reasons(tables, rules=rules),
+            _not_seen_reasons(tables, rules=rules),
             *[
                 _flag_reasons(tables, name, flag)
                 for name, flag in rules.flags.items()
@@ -118,6 +120,23 @@ def _owed_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
     )
     text = _worded(rules.owed.text, {"things": pl.col("things")})
     return said.select("person_id", text=text, section=pl.lit(2), place=pl.lit(len(titles) + 100))
+
+
+def _not_seen_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
+    """One row per person whose place comes from not being seen: how, but nothing of the person's circumstances."""
+    words, titles = rules.not_seen, not_seen_titles()
+    told = {name: titles[name] for name in words.told}
+    listed = tables.chosen.filter(pl.col("place_from") == "people_not_seen").select("person_id")
+    said = (
+        pl.col("reasons").str.split("|").list.eval(pl.element().replace_strict(told, default=None)).list.drop_nulls()
+    )
+    text = (
+        pl.when(said.list.len() > 0)
+        .then(_worded(words.text, {"reasons": said.list.join("; ")}))
+        .otherwise(pl.lit(words.otherwise))
+    )
+    rows = tables.people_not_seen.join(listed, on="person_id", how="semi")
+    return rows.select("person_id", text=text, section=pl.lit(3), place=pl.lit(1))
 
 
 def _scaled(value: pl.Expr, scale: pl.Expr) -> pl.Expr:

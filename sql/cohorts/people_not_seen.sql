@@ -221,7 +221,8 @@ reasons as (
 people_with_reasons as (
     select
         reasons.person_id,
-        string_agg(not_seen_rules.reason, '|' order by not_seen_rules.reason_number asc) as reasons
+        string_agg(not_seen_rules.reason, '|' order by not_seen_rules.reason_number asc) as reasons,
+        sum(not_seen_rules.weight) as priority
     from reasons
     inner join not_seen_rules on reasons.reason_number = not_seen_rules.reason_number
     group by reasons.person_id
@@ -242,6 +243,16 @@ ghosts as (
 select
     unseen.person_id,
     unseen.practice_code,
+    -- The weightiest reasons first, then the longest not seen; who may have moved away comes last.
+    row_number() over (
+        partition by unseen.practice_code
+        order by
+            ghosts.person_id is not null asc,
+            people_with_reasons.priority desc,
+            unseen.not_seen_since asc nulls last,
+            unseen.person_id asc
+    ) as rank,
+    cast(people_with_reasons.priority as smallint) as priority,
     people_with_reasons.reasons,
     unseen.registered_date,
     unseen.last_seen_date,

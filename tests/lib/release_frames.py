@@ -103,6 +103,7 @@ WEEKLY_NAMES = [
     "programme_records",
     "programme_states",
     "non_responders",
+    "people_not_seen",
     "lifestyle_risk",
     "care_owed",
     "data_quality",

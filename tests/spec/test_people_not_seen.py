@@ -91,3 +91,20 @@ def test_a_possible_ghost_is_told_apart() -> None:
     assert not found(events="person_id | codelist | event_date\n1 | bmi | 2025-01-01")["is_possible_ghost"]
     assert not found(registered="2025-01-01")["is_possible_ghost"]
     assert found(events="person_id | codelist | event_date\n1 | bmi | 2024-11-15")["is_possible_ghost"]
+
+
+def test_the_weightiest_reasons_come_first_and_possible_ghosts_last() -> None:
+    """Person 1 came to A&E only, 2 missed three appointments, 3 was not seen in a year, 4 left no trace for years."""
+    rows = answer(
+        "people_not_seen",
+        registrations="person_id | registered_date\n"
+        + "\n".join(f"{person} | 2015-01-01" for person in (1, 2, 3, 4, 9)),
+        contacts=f"person_id | contact_date | contact_kind\n{OTHERS}\n9 | 2026-11-01 | consultation\n"
+        "1 | 2025-11-01 | consultation\n3 | 2025-11-01 | consultation\n2 | 2026-11-01 | consultation\n"
+        "2 | 2026-10-01 | appointment_missed\n2 | 2026-09-01 | appointment_missed\n"
+        "2 | 2026-08-01 | appointment_missed\n4 | 2018-01-01 | consultation",
+        emergency_attendances="person_id | arrived_date\n1 | 2026-10-01",
+    )
+    assert rows.sort("rank")["person_id"].to_list() == [1, 2, 3, 4]
+    assert rows.sort("rank")["priority"].to_list() == [6, 4, 1, 3]
+    assert rows.filter("is_possible_ghost")["person_id"].to_list() == [4]

@@ -30,6 +30,7 @@ def tables(people: list[Person]) -> CohortTables:
         complex_care=frame("complex_care", selected),
         programme_states=frame("programme_states", []),
         non_responders=frame("non_responders", []),
+        people_not_seen=frame("people_not_seen", []),
         lifestyle_risk=frame("lifestyle_risk", []),
         avoidable_admissions=frame("avoidable_admissions", []),
     )

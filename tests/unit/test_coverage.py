@@ -31,6 +31,7 @@ def coverage(people: list[dict[str, object]]) -> pl.DataFrame:
         complex_care=frame("complex_care", []),
         programme_states=frame("programme_states", states),
         non_responders=frame("non_responders", []),
+        people_not_seen=frame("people_not_seen", []),
         lifestyle_risk=frame("lifestyle_risk", []),
         avoidable_admissions=frame("avoidable_admissions", []),
     )

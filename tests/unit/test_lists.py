@@ -257,7 +257,7 @@ def test_stated_capacity_replaces_the_default_in_the_same_shares() -> None:
     stated = capacity(("A81001", "2026-11-16", "GP", 6), ("A81001", "2026-11-09", "nurse", 4))
     places = share_places(people, weekly_slots(stated, LISTED, as_of=AS_OF), rules=RULES)
     of_team = {team: rows["places"].to_list() for (team,), rows in places.group_by("team") if team}
-    assert of_team == {"GP": [1, 2, 1, 2], "nurse": [1, 1, 1, 1]}
+    assert of_team == {"GP": [1, 2, 1, 1, 1], "nurse": [1, 1, 1, 0, 1]}
     assert places.filter(pl.col("practice_code") == "A81002")["places"].sum() == 40
 
 
@@ -370,6 +370,21 @@ def test_offers_go_to_people_with_the_need_until_their_places_are_used(tables: W
         .str.contains("Local offer: Walk 0 (01632 960001)", literal=True)
         .all()
     )
+
+
+def test_people_not_seen_are_listed_but_for_those_who_may_have_moved_away() -> None:
+    day = dt.date(2020, 1, 1)
+    usual = {"practice_code": "A81001", "registered_date": day, "is_possible_ghost": False, "reasons": "x"}
+    not_seen = [
+        usual | {"person_id": 1, "rank": 2, "priority": 3},
+        usual | {"person_id": 2, "rank": 1, "priority": 5},
+        usual | {"person_id": 3, "rank": 4, "priority": 3, "is_possible_ghost": True},
+        usual | {"person_id": 4, "rank": 3, "priority": 0, "reasons": "unscored"},
+    ]
+    people = [{"person_id": number, "practice_code": "A81001"} for number in (1, 2, 3, 4)]
+    given = {"people": people, "people_not_seen": not_seen}
+    tables = WeeklyTables(**{name: frame(name, given.get(name, [])).lazy() for name in READS})
+    assert rank_members(tables, rules=RULES)["person_id"].to_list() == [2, 1]
 
 
 def test_what_complex_care_owes_is_said_to_the_practice(tables: WeeklyTables, lists: pl.DataFrame) -> None:

@@ -19,7 +19,7 @@ PERSON = {"person_id": 7}
 def tables(place_from: str = "complex_care", **rows: list[dict[str, object]]) -> ReasonTables:
     """Tables of one person, number 7, with the rows given."""
     names = ["complex_care", "risk_scores", "risk_reasons", "person_features", "conditions", "measurements"]
-    names += ["programme_states", "non_responders", "lifestyle_flags", "care_owed"]
+    names += ["programme_states", "non_responders", "lifestyle_flags", "care_owed", "people_not_seen"]
     frames = {name: frame(name, [row | PERSON for row in rows.get(name, [])]) for name in names}
     chosen = pl.DataFrame([{"person_id": 7, "practice_code": "A81001", "place_from": place_from, "rank": 1}])
     return ReasonTables(chosen=chosen, **frames)
@@ -250,3 +250,18 @@ def test_a_change_says_which_way_it_went(value: float, text: str) -> None:
         person_features=[{"feature": "egfr_change", "value": value}],
     )
     assert text in worded
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ("no_contact_24m|emergency_only_12m", "not seen: no contact in two years; seen at A&E only in a year"),
+        ("no_contact_12m|prison_release|homeless", "not seen: no contact in a year"),
+        ("prison_release", "not seen by the practice; see the record"),
+    ],
+    ids=["how", "circumstances left out", "circumstances only"],
+)
+def test_of_people_not_seen_only_how_is_said(known: str, said: str) -> None:
+    rows = {"people_not_seen": [{"reasons": known}]}
+    worded = word_reasons(tables(place_from="people_not_seen", **rows), rules=RULES)
+    assert worded["reasons"].to_list() == [said]

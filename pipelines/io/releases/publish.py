@@ -63,6 +63,7 @@ TABLES = [
     "programme_records",
     "programme_states",
     "non_responders",
+    "people_not_seen",
     "lifestyle_risk",
     "lifestyle_flags",
     "risk_scores",
@@ -71,7 +72,10 @@ TABLES = [
     "avoidable_admissions",
 ]
 WAITING = "A later delivery of these records waits for a check, so this list rests on what was known before it."
-COUNTED = ["people", "target_lists", "complex_care", "programme_states", "non_responders", "lifestyle_risk"]
+COUNTED = [
+    *("people", "target_lists", "complex_care", "programme_states", "non_responders", "people_not_seen"),
+    "lifestyle_risk",
+]
 YEAR = dt.timedelta(days=365)
 SHEETS_AT_ONCE = 20
 FEW_PRACTICES = 60

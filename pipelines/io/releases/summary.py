@@ -80,6 +80,7 @@ HEADINGS = {
     "on_the_list": "On this week's practice lists",
     "complex_care": "In the complex-care cohort",
     "overdue": "Overdue for screening, immunisation or recall",
+    "not_seen": "Registered but not seen",
     "lifestyle_risk": "With a lifestyle risk",
 }
 ORDERED = {band: place for place, band in enumerate(AGE_BANDS)} | {NOT_KNOWN: len(AGE_BANDS)}
@@ -112,7 +113,9 @@ def wide_counts(week: IcbWeek, grouping: str) -> pl.DataFrame:
 def quality(week: IcbWeek) -> list[tuple[str, str]]:
     """What is not known of the people, and how much of the need the places reach: label and safe figure."""
     people = week.tables.people
-    members = pl.concat([week.tables.complex_care["person_id"], week.tables.lifestyle_risk["person_id"]])
+    tables = week.tables
+    not_seen = tables.people_not_seen.filter((pl.col("priority") > 0) & ~pl.col("is_possible_ghost"))
+    members = pl.concat([frame["person_id"] for frame in (tables.complex_care, not_seen, tables.lifestyle_risk)])
     overdue = week.tables.non_responders["person_id"]
     in_need = pl.concat([members, overdue]).n_unique()
     figures = {
