@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from data_contracts.clinical.programmes.definition import load_codes
 from data_contracts.codelists import FIXED, LOADED, codelists_in_force, is_valid_sctid
 from pipelines.io.durable import write_aside
 from pipelines.settings import Settings
@@ -76,6 +77,7 @@ def load_files(settings: Settings, paths: Iterable[Path], origin: ListOrigin) ->
     for path in _files(paths):
         try:
             lists = _new_lists(_read(path, origin), found)
+            _check_meaning(settings, found | lists)
         except ValueError as error:
             outcomes.append(LoadOutcome(path.name, refused=str(error)))
             continue
@@ -110,12 +112,29 @@ def _new_lists(
     return lists
 
 
-def _store(settings: Settings, rows: pl.DataFrame) -> None:
-    """Writes the lists beside those of other names and releases."""
+def _check_meaning(settings: Settings, found: dict[tuple[str, dt.date], pl.DataFrame]) -> None:
+    """Passes if with these lists no code says two things in one programme.
+
+    Raises:
+        ValueError: the programme, the code and the two lists.
+    """
+    load_codes(
+        codelists_in_force(_beside_held(settings, pl.concat(found.values())).select(list(LOADED)), dt.date.max)
+    )
+
+
+def _beside_held(settings: Settings, rows: pl.DataFrame) -> pl.DataFrame:
+    """The lists beside those held of other names and releases."""
     key = ["published_list", "released"]
     kept = read_loaded(settings).join(rows.select(key).unique(), on=key, how="anti")
+    return pl.concat([kept, rows]).sort(*key, "code")
+
+
+def _store(settings: Settings, rows: pl.DataFrame) -> None:
+    """Writes the lists beside those of other names and releases."""
+    together = _beside_held(settings, rows)
     with write_aside(codelists_path(settings)) as draft:
-        pl.concat([kept, rows]).sort(*key, "code").write_parquet(draft)
+        together.write_parquet(draft)
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:

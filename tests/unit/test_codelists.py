@@ -135,3 +135,12 @@ def test_lists_that_others_published_load_or_are_refused_for_a_reason(settings: 
     assert (len(names), len(loaded)) == (165, 110)
     assert codes(settings, "hypertension") > {38341003}
     assert not any(refused.startswith("cannot be read") for refused in (o.refused or "" for o in outcomes))
+
+
+def test_a_list_that_contradicts_another_of_the_same_programme_is_refused(settings: Settings) -> None:
+    done = codes_of("bowel_screening_done")[0]
+    outcome = load(settings, f"code,term\n{done},Declined\n", "bowel_screening_declined.csv")
+    assert outcome.refused == (
+        f"codes.csv (bowel): code {done} stands in bowel_screening_declined and bowel_screening_done, which differ"
+    )
+    assert read_loaded(settings).is_empty()

@@ -255,9 +255,9 @@ def test_a_change_says_which_way_it_went(value: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("known", "said"),
     [
-        ("no_contact_24m|emergency_only_12m", "not seen: no contact in two years; seen at A&E only in a year"),
-        ("no_contact_12m|prison_release|homeless", "not seen: no contact in a year"),
-        ("prison_release", "not seen by the practice; see the record"),
+        ("no_contact_24m|emergency_only_12m", "not reached: no contact in two years; seen at A&E only in a year"),
+        ("no_contact_12m|prison_release|homeless", "not reached: no contact in a year"),
+        ("prison_release", "not reached by the practice; see the record"),
     ],
     ids=["how", "circumstances left out", "circumstances only"],
 )

@@ -80,7 +80,7 @@ HEADINGS = {
     "on_the_list": "On this week's practice lists",
     "complex_care": "In the complex-care cohort",
     "overdue": "Overdue for screening, immunisation or recall",
-    "not_seen": "Registered but not seen",
+    "not_seen": "Registered but not reached",
     "lifestyle_risk": "With a lifestyle risk",
 }
 ORDERED = {band: place for place, band in enumerate(AGE_BANDS)} | {NOT_KNOWN: len(AGE_BANDS)}
@@ -284,7 +284,7 @@ def _bars(frame: pl.DataFrame, title: str, unit: str) -> Chart | None:
         colour = alt.Color(
             "kind:N",
             scale=alt.Scale(domain=kinds, range=[BLUE, AMBER]),
-            legend=alt.Legend(title=None, orient="top", labelFontSize=13),
+            legend=alt.Legend(title=None, orient="top", labelFontSize=13, labelLimit=400),
         )
         bars, height = base.mark_bar().encode(color=colour), alt.Step(40, **{"for": "position"})
     figures = base.mark_text(align="left", dx=4, fontSize=13).encode(text=alt.Text("value:Q", format=figure))
