@@ -123,19 +123,20 @@ def _owed_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
 
 
 def _not_seen_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
-    """One row per person whose place comes from not being seen: how, but nothing of the person's circumstances."""
+    """One row per person who was not seen: how, but nothing of the person's circumstances."""
     words, titles = rules.not_seen, not_seen_titles()
     told = {name: titles[name] for name in words.told}
-    listed = tables.chosen.filter(pl.col("place_from") == "people_not_seen").select("person_id")
     said = (
         pl.col("reasons").str.split("|").list.eval(pl.element().replace_strict(told, default=None)).list.drop_nulls()
     )
     text = (
         pl.when(said.list.len() > 0)
         .then(_worded(words.text, {"reasons": said.list.join("; ")}))
-        .otherwise(pl.lit(words.otherwise))
+        .when(pl.col("place_from") == "people_not_seen")
+        .then(pl.lit(words.otherwise))
     )
-    rows = tables.people_not_seen.join(listed, on="person_id", how="semi")
+    places = tables.chosen.select("person_id", "place_from")
+    rows = tables.people_not_seen.join(places, on="person_id", how="inner", validate="1:1")
     return rows.select("person_id", text=text, section=pl.lit(3), place=pl.lit(1))
 
 

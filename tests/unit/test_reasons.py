@@ -253,15 +253,25 @@ def test_a_change_says_which_way_it_went(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "said"),
+    ("known", "place_from", "said"),
     [
-        ("no_contact_24m|emergency_only_12m", "not reached: no contact in two years; seen at A&E only in a year"),
-        ("no_contact_12m|prison_release|homeless", "not reached: no contact in a year"),
-        ("prison_release", "not reached by the practice; see the record"),
+        (
+            "no_contact_24m|emergency_only_12m",
+            "people_not_seen",
+            ["not reached: no contact in two years; seen at A&E only in a year"],
+        ),
+        (
+            "missed_appointments_12m",
+            "complex_care",
+            ["not reached: three or more missed appointments in a year"],
+        ),
+        ("no_contact_12m|prison_release|homeless", "people_not_seen", ["not reached: no contact in a year"]),
+        ("prison_release", "people_not_seen", ["not reached by the practice; see the record"]),
+        ("prison_release", "complex_care", []),
     ],
-    ids=["how", "circumstances left out", "circumstances only"],
+    ids=["how", "in another cohort too", "circumstances left out", "circumstances only", "not told elsewhere"],
 )
-def test_of_people_not_seen_only_how_is_said(known: str, said: str) -> None:
+def test_of_people_not_seen_only_how_is_said(known: str, place_from: str, said: list[str]) -> None:
     rows = {"people_not_seen": [{"reasons": known}]}
-    worded = word_reasons(tables(place_from="people_not_seen", **rows), rules=RULES)
-    assert worded["reasons"].to_list() == [said]
+    worded = word_reasons(tables(place_from=place_from, **rows), rules=RULES)
+    assert worded["reasons"].to_list() == said
