@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import openpyxl
@@ -425,6 +427,33 @@ def test_a_crash_at_any_rename_leaves_one_whole_release(
     assert verify_release(fresh.releases / "latest") == []
     assert (contents(fresh.releases / "latest") == before) == (crash_at != "latest")
     assert contents(write_release(fresh, AS_OF)) != before
+
+
+def test_whoever_reads_meanwhile_sees_one_whole_release_or_the_other(fresh: Settings) -> None:
+    write_release(fresh, AS_OF)
+    seen: list[str] = []
+    ended = threading.Event()
+
+    def read() -> None:
+        while not ended.is_set():
+            root = (fresh.releases / "latest").resolve()
+            manifest = json.loads((root / "manifest.json").read_bytes())
+            wrong = [
+                entry["path"]
+                for entry in manifest["files"]
+                if hashlib.sha256((root / entry["path"]).read_bytes()).hexdigest() != entry["sha256"]
+            ]
+            seen.append(f"{len(wrong)} of {root.name}")
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        reader = pool.submit(read)
+        for share in (0.99, 0.98):
+            change_answer(fresh, days=2, share=share)
+            write_release(fresh, AS_OF)
+        ended.set()
+        reader.result()
+    assert {read.split()[0] for read in seen} == {"0"}
+    assert len(set(seen)) > 1
 
 
 def test_a_second_writer_is_told_to_wait(fresh: Settings) -> None:
