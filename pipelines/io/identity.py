@@ -112,13 +112,17 @@ def _valid_nhs_number(text: str) -> str | None:
     return number if is_good else None
 
 
+def hmac_pads(key: bytes) -> dict[str, bytes]:
+    """The two blocks, inner and outer, with which SQL makes the HMAC-SHA-256 of a key of at most one block."""
+    block = key.ljust(BLOCK_BYTES, b"\0")
+    return {"inner": bytes(byte ^ 0x36 for byte in block), "outer": bytes(byte ^ 0x5C for byte in block)}
+
+
 def record_ids(con: duckdb.DuckDBPyConnection, messages: pl.Series, key: bytes) -> pl.Series:
     """Keyed pseudonyms (Int64) of supplier record ids, in the order given: the same HMAC, made in bulk by DuckDB."""
-    block = key.ljust(BLOCK_BYTES, b"\0")
-    pads = {"inner": bytes(byte ^ 0x36 for byte in block), "outer": bytes(byte ^ 0x5C for byte in block)}
     con.register("messages", pl.DataFrame({"message": messages}))
     try:
-        hashed: pl.DataFrame = con.sql(HMAC_SQL, params=pads).pl()
+        hashed: pl.DataFrame = con.sql(HMAC_SQL, params=hmac_pads(key)).pl()
         return hashed["pseudonym"]
     finally:
         con.unregister("messages")

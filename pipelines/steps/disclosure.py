@@ -1,7 +1,4 @@
-"""Makes people and counts safe to hand to an ICB: pseudonyms, bands, months, masking, rounding."""
-
-import hashlib
-import hmac
+"""Makes people and counts safe to hand to an ICB: bands, months, masking, rounding."""
 
 import polars as pl
 
@@ -12,28 +9,6 @@ ROUNDED_TO = 5
 _BAND_STARTS = [5, 16, 25, 35, 45, 55, 65, 75, 85]
 _WIDE_BAND_STARTS = [16, 65]
 _LAST_LEVEL = 5
-_LETTERS = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")
-
-
-def recipient_key(key: bytes, *, icb_code: str, scheme: str) -> bytes:
-    """The key that makes one ICB's pseudonyms, derived from the secret key; another scheme gives others."""
-    return hmac.new(key, f"pseudonyms for {icb_code}, scheme {scheme}".encode(), hashlib.sha256).digest()
-
-
-def pseudonyms(person_ids: pl.Series, *, key: bytes) -> pl.DataFrame:
-    """One row per distinct person: person_id, pseudonym (HMAC-SHA-256 cut to 128 bits, 32 letters).
-
-    Letters only, so that no pseudonym can be taken for an NHS number.
-    """
-    distinct = person_ids.unique().sort()
-    keyed = hmac.new(key, digestmod=hashlib.sha256)
-    made = [_pseudonym(keyed.copy(), person) for person in distinct]
-    return pl.DataFrame({"person_id": distinct, "pseudonym": pl.Series(made, dtype=pl.String)})
-
-
-def _pseudonym(keyed: hmac.HMAC, person_id: int) -> str:
-    keyed.update(person_id.to_bytes(8, "big"))
-    return keyed.hexdigest()[:32].translate(_LETTERS)
 
 
 def quasi_identifiers(people: pl.DataFrame) -> pl.DataFrame:

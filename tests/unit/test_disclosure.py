@@ -1,6 +1,7 @@
 """What a release may show: pseudonyms, rounding and values that few people have."""
 
 import datetime as dt
+import hmac
 
 import polars as pl
 import pytest
@@ -8,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_contracts.tables.release import QUASI_IDENTIFIERS
+from pipelines.io.releases.pseudonyms import pseudonyms, recipient_key
 from pipelines.steps.disclosure import (
     mask_rare,
     months,
-    pseudonyms,
     quasi_identifiers,
-    recipient_key,
     round_count,
     smallest_group,
 )
@@ -34,6 +34,17 @@ def test_one_pseudonym_a_person_and_the_same_every_time() -> None:
 def test_no_two_recipients_schemes_or_keys_share_a_pseudonym() -> None:
     others = [names("QRL"), names("QWO", scheme="2"), names("QWO", key=bytes(32))]
     assert all(names("QWO").isdisjoint(other) for other in others)
+
+
+def test_a_pseudonym_is_the_first_half_of_the_keyed_hash_of_the_person_id() -> None:
+    ids = pl.Series([0, 1, 255, 2**40, 2**63 - 1, 1], dtype=pl.Int64)
+    letters = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")
+    key = recipient_key(bytes(range(32)), icb_code="QE1", scheme="1")
+    expected = [
+        (person, hmac.new(key, person.to_bytes(8, "big"), "sha256").hexdigest()[:32].translate(letters))
+        for person in sorted(set(ids))
+    ]
+    assert pseudonyms(ids, key=key).rows() == expected
 
 
 def test_pseudonyms_hold_no_digit() -> None:

@@ -35,6 +35,7 @@ from pipelines.io.releases.manifest import (
     write_manifest,
 )
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError, code_version
+from pipelines.io.releases.pseudonyms import pseudonyms, recipient_key
 from pipelines.io.releases.quality import QualityWeek, write_quality
 from pipelines.io.releases.summary import IcbWeek, write_summary
 from pipelines.io.releases.workbook import PracticeList, printable_leavers, printable_rows, write_csv, write_workbook
@@ -45,9 +46,7 @@ from pipelines.steps.aggregates import CohortTables, count_cohorts, count_owed, 
 from pipelines.steps.coverage import count_coverage
 from pipelines.steps.disclosure import (
     mask_rare,
-    pseudonyms,
     quasi_identifiers,
-    recipient_key,
     reportable_states,
     round_count,
     smallest_group,
