@@ -72,7 +72,7 @@ def read_offers(settings: Settings, *, as_of: dt.date, rules: Actions) -> pl.Dat
     if not path.is_file():
         return None
     offers = _read_stated(path, Offers)
-    known = {*rules.flags, *rules.programmes, *load_features()}
+    known = {name for name in (*rules.flags, *rules.programmes, *load_features()) if not rules.is_sensitive(name)}
     strangers = sorted(set(offers["needs"].str.split("|").explode().drop_nulls()) - known)
     if strangers:
         raise ValueError(
@@ -109,7 +109,7 @@ def _read_stated(path: Path, contract: type[Contract]) -> pl.DataFrame:
     """
     columns = {name: column.dtype.type for name, column in contract.to_schema().columns.items()}
     try:
-        rows = pl.read_csv(path, schema=columns)
+        rows = pl.read_csv(path, schema_overrides=columns)
         contract.validate(rows)
     except (pl.exceptions.PolarsError, SchemaError, SchemaErrors) as error:
         raise ValueError(

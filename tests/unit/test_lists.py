@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_contracts.actions import load_actions
 from data_contracts.registry import CONTRACTS
-from pipelines.io.target_lists import READS, read_slots
+from pipelines.io.target_lists import READS, read_offers, read_slots
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
 from pipelines.steps.lists import (
@@ -279,8 +279,9 @@ HEADING = "ods_code,week_from,role,slots\n"
         f"{HEADING}A81001,2026-11-16,GP,many\n",
         "ods_code,slots\nA81001,3\n",
         f"{HEADING}A81001,2026-11-16,astronaut,3\n",
+        "practice_code,week_from,role,slots\nA81001,2026-11-16,GP,3\n",
     ],
-    ids=["no number", "no week", "unknown role"],
+    ids=["no number", "no week", "unknown role", "another heading"],
 )
 def test_a_capacity_file_that_is_not_as_expected_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "capacity.csv").write_text(text, encoding="utf-8")
@@ -348,6 +349,42 @@ def offers(*rows: dict[str, object]) -> pl.DataFrame:
     ]
     schema = {"minimum_age": pl.Int16, "maximum_age": pl.Int16, "places": pl.Int64, "phone": pl.String}
     return pl.DataFrame(made, schema_overrides=schema | {"url": pl.String})
+
+
+OFFERS = (
+    "id,name,status,phone,url,minimum_age,maximum_age,service_area,needs,places,valid_from,valid_to,assured_date\n"
+    "w,Walk,active,01632 960001,,50,,,is_inactive,2,,,2026-10-01\n"
+    "q,Quit,active,,https://example.org,,,U00001,is_current_smoker,,2026-01-01,2027-01-01,2026-10-01\n"
+    "c,Closed,inactive,,,,,,is_obese,,,,2026-10-01\n"
+    "o,Over,active,,,,,,is_obese,,,2026-11-15,2026-10-01\n"
+)
+
+
+def offered(home: Path, text: str) -> list[tuple[str, str]]:
+    listed = [
+        {
+            "practice_code": "A81001",
+            "practice_name": "One",
+            "pcn_code": "U00001",
+            "icb_code": "QWO",
+            "status": "active",
+        },
+        {"practice_code": "B82001", "practice_name": "Two", "icb_code": "QRL", "status": "active"},
+    ]
+    (home / "history").mkdir()
+    valid("practices", listed).write_parquet(home / "history" / "practices.parquet")
+    (home / "offers.csv").write_text(text, "utf-8")
+    return read_offers(Settings(home=home), as_of=AS_OF, rules=RULES).select("id", "practice_code").rows()
+
+
+def test_offers_that_run_are_read_for_the_practices_that_they_serve(tmp_path: Path) -> None:
+    assert offered(tmp_path, OFFERS) == [("w", "A81001"), ("w", "B82001"), ("q", "A81001")]
+
+
+@pytest.mark.parametrize("need", ["hiv", "is_unheard_of"])
+def test_an_offer_for_a_need_that_may_not_be_told_or_is_not_known_is_refused(tmp_path: Path, need: str) -> None:
+    with pytest.raises(ValueError, match=f"found {need}"):
+        offered(tmp_path, OFFERS.replace("is_obese", need, 1))
 
 
 def test_offers_go_to_people_with_the_need_until_their_places_are_used(tables: WeeklyTables) -> None:

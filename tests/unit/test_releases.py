@@ -24,7 +24,7 @@ from data_contracts.registry import CONTRACTS
 from data_contracts.sensitive import load_sensitive_sets
 from data_contracts.tables.release import RELEASED
 from pipelines.io.identity import IdentityError
-from pipelines.io.releases import publish, verify_release, write_release
+from pipelines.io.releases import verify_release, write_release
 from pipelines.io.releases.canary import find_identifiers
 from pipelines.io.releases.diff import diff_releases
 from pipelines.io.releases.manifest import contract_fingerprint
@@ -121,14 +121,6 @@ def test_the_same_inputs_give_the_same_bytes(workspace: Settings, fresh: Setting
     again = write_release(fresh, AS_OF)
     assert contents(again) == first
     assert len(list((fresh.releases / ".builds").iterdir())) == 1
-
-
-def test_files_written_by_several_processes_are_the_same(
-    workspace: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = (workspace.releases / "latest" / "manifest.json").read_bytes()
-    monkeypatch.setattr(publish, "FEW_PRACTICES", 0)
-    assert (write_release(workspace, AS_OF) / "manifest.json").read_bytes() == before
 
 
 def test_the_manifest_tells_hash_rows_and_data_age(workspace: Settings) -> None:

@@ -34,7 +34,7 @@ NO_WORKBOOK = (
     ValueError,
     OverflowError,
     StopIteration,
-    NotImplementedError,
+    RuntimeError,
 )
 """What reading a file raises that is no list of ours."""
 

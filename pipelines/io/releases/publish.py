@@ -2,9 +2,7 @@
 
 import datetime as dt
 import shutil
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
@@ -76,9 +74,6 @@ COUNTED = [
     "lifestyle_risk",
 ]
 YEAR = dt.timedelta(days=365)
-SHEETS_AT_ONCE = 20
-FEW_PRACTICES = 60
-"""So many practices are written sooner than other processes start."""
 
 
 def write_release(
@@ -148,26 +143,13 @@ class _Writer:
         key = load_key(self.settings)
         codes = self._icb_codes()
         answer = self._national_answer(codes)
-        with eligibility_now(self.settings) as now, self._writers() as writers:
-            written = []
+        with eligibility_now(self.settings) as now:
             for code in codes:
                 icb = self._read(code, answer, now)
-                sheets = self._practice_lists(icb)
-                written += [
-                    writers.submit(write_practices, self.root, sheets[start : start + SHEETS_AT_ONCE])
-                    for start in range(0, len(sheets), SHEETS_AT_ONCE)
-                ]
                 self._write_icb(icb, key=key)
-            self.files += [entry for future in written for entry in future.result()]
+                self._write_practices(icb)
         self._check_sensitive_sets(codes)
         return write_manifest(self.root, self.files, self._facts())
-
-    def _writers(self) -> Executor:
-        """Who writes the practices' files: processes beside this one if there are many, else a thread."""
-        practices = pl.scan_parquet(self.settings.history / "practices.parquet").select(pl.len()).collect().item()
-        if practices <= FEW_PRACTICES or self.settings.threads == 1:
-            return ThreadPoolExecutor(max_workers=1)
-        return ProcessPoolExecutor(max_workers=self.settings.threads, mp_context=get_context("spawn"))
 
     def write_ledger(self) -> None:
         """Writes the exact opt-out ledger beside the week's tables, for the analysts; it does not leave."""
@@ -342,8 +324,7 @@ class _Writer:
         write_quality(QualityWeek(icb_name, self.as_of, scorecard, names), folder / "quality.html")
         self._add(folder / "quality.html", rows=None)
 
-    def _practice_lists(self, icb: _Icb) -> list[PracticeList]:
-        """What the files of each practice of the ICB say, practice by practice."""
+    def _write_practices(self, icb: _Icb) -> None:
         allowed = icb.tables["target_lists"].join(icb.allowed.practice_lists, on="person_id", how="semi")
         numbers = _nhs_numbers(self.settings, icb.code)
         listed = allowed.join(numbers, on=["person_id", "practice_code"], how="inner", validate="1:1")
@@ -355,14 +336,12 @@ class _Writer:
         )
         named = still_here.join(numbers, on=pair, how="inner", validate="1:1")
         registered = dict(icb.tables["people"].group_by("practice_code").len().iter_rows())
-        sheets = []
         for (practice,), rows in listed.sort("practice_code", "rank").group_by("practice_code", maintain_order=True):
             here = pl.col("practice_code") == practice
             left = named.filter(here)
             gone = leavers.filter(here).height - left.height
             facts = {"registered": registered[practice], "gone": gone}
-            sheets.append(self._practice_list(icb, str(practice), rows, places, left=left, **facts))
-        return sheets
+            self._write_practice(self._practice_list(icb, str(practice), rows, places, left=left, **facts))
 
     def _places(self, icb: _Icb) -> pl.DataFrame:
         """One row per practice, team and cohort: the places of the week."""
@@ -398,6 +377,15 @@ class _Writer:
             gone=gone,
         )
 
+    def _write_practice(self, sheet: PracticeList) -> None:
+        folder = self.root / "practices" / sheet.practice_code
+        folder.mkdir(parents=True, mode=0o700)
+        write_workbook(sheet, folder / "target_list.xlsx", rules=self.rules)
+        write_csv(sheet, folder / "target_list.csv")
+        write_list_page(sheet, folder / "target_list.html", rules=self.rules)
+        for name, rows in {"xlsx": sheet.rows.height, "csv": sheet.rows.height, "html": None}.items():
+            self._add(folder / f"target_list.{name}", rows=rows)
+
     def _add(self, path: Path, *, rows: int | None) -> None:
         self.files.append(describe_file(self.root, path, rows=rows))
 
@@ -414,20 +402,6 @@ class _Writer:
             left_out=dict(count_left_out(pl.concat(self.left_out.values())).rows()),
             practices_with_a_warning=self.standing,
         )
-
-
-def write_practices(root: Path, sheets: list[PracticeList]) -> list[FileEntry]:
-    """Writes the files of some practices and returns their entries for the manifest."""
-    rules, entries = load_actions(), []
-    for sheet in sheets:
-        folder = root / "practices" / sheet.practice_code
-        folder.mkdir(parents=True, mode=0o700)
-        write_workbook(sheet, folder / "target_list.xlsx", rules=rules)
-        write_csv(sheet, folder / "target_list.csv")
-        write_list_page(sheet, folder / "target_list.html", rules=rules)
-        for name, rows in {"xlsx": sheet.rows.height, "csv": sheet.rows.height, "html": None}.items():
-            entries.append(describe_file(root, folder / f"target_list.{name}", rows=rows))
-    return entries
 
 
 def count_left_out(ledger: pl.DataFrame) -> pl.DataFrame:
