@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.box import SIMPLE
@@ -32,7 +33,7 @@ err = Console(stderr=True)
 
 codelists = typer.Typer(no_args_is_help=True, help="Load published codelists, and see how well they fit the data.")
 app.add_typer(codelists, name="codelists")
-releases = typer.Typer(no_args_is_help=True, help="Look at what was published.")
+releases = typer.Typer(no_args_is_help=True, help="Look at what was published; send it on.")
 app.add_typer(releases, name="releases")
 
 StudyFolder = Annotated[
@@ -42,6 +43,9 @@ StudyFolder = Annotated[
 Explained = Annotated[str | None, typer.Option(help="Why a leak alarm is no fault; it goes on record.")]
 EXTRACTS = ("emis", "systmone", "hospital", "reference", "opt_out")
 AsOf = Annotated[dt.datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="A Monday: what may be known.")]
+LeavesOn = Annotated[
+    dt.datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="The day it leaves. Default: today.")
+]
 BENCH = [100_000]
 DEMO_AS_OF = dt.datetime(2026, 11, 16)
 
@@ -425,6 +429,40 @@ def diff(
     out.print(table)
 
 
+@releases.command()
+def send(as_of: AsOf, on: LeavesOn = None) -> None:
+    """Send each practice its list by MESH, at most once, and say what became of each."""
+    from pipelines.io.releases import renew_release
+    from pipelines.io.releases.send import not_sent, send_lists
+
+    settings, day = Settings(), _day(on)
+    with _plain_errors():
+        release = renew_release(settings, as_of.date(), leaves_on=day)
+        receipts = send_lists(settings, release, as_of=as_of.date(), on=day)
+    table = Table("practice", "list", "mailbox", title=f"Lists of {as_of:%Y-%m-%d}", box=SIMPLE)
+    for receipt in receipts:
+        table.add_row(receipt.practice_code, receipt.state, receipt.mailbox or "")
+    out.print(table)
+    if left := not_sent(receipts):
+        _fail(f"{len(left):,} of {len(receipts):,} lists did not arrive or may not have: see docs/analyst.md")
+
+
+@releases.command()
+def upload(as_of: AsOf, on: LeavesOn = None) -> None:
+    """Copy each ICB's folder to the store of CASEFINDER_ICB_STORE: a folder, S3 or Azure."""
+    from pipelines.io.releases import renew_release
+    from pipelines.io.releases.upload import upload_icb_files
+
+    settings = Settings()
+    with _plain_errors():
+        release = renew_release(settings, as_of.date(), leaves_on=_day(on))
+        uploads = upload_icb_files(release, settings.icb_store)
+    table = Table("ICB", "files", "bytes", title=f"{release.resolve().name} to {settings.icb_store}", box=SIMPLE)
+    for each in uploads:
+        table.add_row(each.icb_code, f"{each.files:,}", f"{each.bytes:,}")
+    out.print(table)
+
+
 @app.command()
 def bench(
     people: Annotated[list[int], typer.Option(help="How many made-up people; may be given more than once.")] = BENCH,
@@ -482,6 +520,11 @@ def _plain_errors() -> Iterator[None]:
         yield
     except (ValueError, OSError, RuntimeError) as error:
         _fail(str(error))
+
+
+def _day(given: dt.datetime | None) -> dt.date:
+    """The day given, or today in London."""
+    return given.date() if given else dt.datetime.now(tz=ZoneInfo("Europe/London")).date()
 
 
 def _check_monday(as_of: dt.datetime) -> None:

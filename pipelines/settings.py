@@ -3,14 +3,39 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Mesh(BaseModel):
+    """The MESH mailbox that lists are sent from, and what was given out with it: ``CASEFINDER_MESH__<NAME>``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    """Address of the MESH service, such as its integration environment."""
+    mailbox: str
+    """Mailbox that sends."""
+    password: SecretStr
+    """Password of the mailbox."""
+    shared_key: SecretStr
+    """Key of the environment, by which each request is signed."""
+    workflow: str
+    """Workflow id by which practices receive lists; their mailboxes are looked up by it."""
+    certificate: Path | None = None
+    """File with the client's certificate."""
+    certificate_key: Path | None = None
+    """File with the key of that certificate."""
+    authority: Path | None = None
+    """File with the authority that signed the service's certificate."""
 
 
 class Settings(BaseSettings):
     """Where things lie and the few choices an ICB makes, each overridable as ``CASEFINDER_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="CASEFINDER_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="CASEFINDER_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
 
     home: Path = Path("workspace")
     """The one folder that holds everything Casefinder writes."""
@@ -39,6 +64,11 @@ class Settings(BaseSettings):
     """Seconds that loading one delivery may take; one that needs more is refused."""
     extract_file_gib: int = 200
     """Largest file in GiB that loading one delivery may write while it works."""
+
+    mesh: Mesh | None = None
+    """How practices are sent their lists; None: they fetch them."""
+    icb_store: str | None = None
+    """Address to which ICB folders go, such as s3://bucket/casefinder, az://container/casefinder or file:///share."""
 
     @property
     def landing(self) -> Path:
@@ -69,6 +99,16 @@ class Settings(BaseSettings):
     def releases(self) -> Path:
         """Published releases: ``releases/<as-of date>/``."""
         return self.home / "releases"
+
+    @property
+    def sent(self) -> Path:
+        """What became of each list that was sent: ``sent/<as-of date>/<practice_code>-<hash>.json``."""
+        return self.home / "sent"
+
+    @property
+    def workbook_passwords(self) -> Path:
+        """CSV of ods_code and password; with it every workbook is encrypted before it is sent."""
+        return self.home / "keys" / "workbook_passwords.csv"
 
     @property
     def catalogue(self) -> Path:

@@ -74,6 +74,7 @@ COUNTED = [
     "lifestyle_risk",
 ]
 YEAR = dt.timedelta(days=365)
+WEEK = dt.timedelta(days=7)
 
 
 def write_release(
@@ -100,6 +101,21 @@ def write_release(
         sync_tree(aside)
         name = describe_file(aside, manifest, rows=None).sha256[:12]
         return make_visible(settings.releases, aside, as_of=as_of, name=name)
+
+
+def renew_release(settings: Settings, as_of: dt.date, *, leaves_on: dt.date) -> Path:
+    """The folder of the week's release, written anew by what is known on the day that it leaves.
+
+    Who opted out, died or moved away since is left out; if nobody did, the bytes are those that were there.
+
+    Raises:
+        ReleaseRefusedError: the week is over, or what ``write_release`` raises.
+    """
+    if not as_of <= leaves_on <= as_of + WEEK:
+        raise ReleaseRefusedError(
+            f"the release of {as_of} may leave until {as_of + WEEK}, not on {leaves_on}; run a later week first"
+        )
+    return write_release(settings, as_of, disclosed_on=leaves_on)
 
 
 @dataclass(frozen=True)
