@@ -164,6 +164,8 @@ class AdditiveModel(Frozen):
     intercept: float
     tables: tuple[PointsTable, ...]
     calibration: Calibration
+    cut_error: float
+    """Standard error of how far a raw score near the cut lies above it."""
 
     @property
     def names(self) -> list[str]:

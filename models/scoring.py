@@ -6,7 +6,7 @@ from models.additive import AdditiveModel
 from models.matrix import with_cambridge
 
 RISK = "risk_avoidable_admission_12m"
-VALUES = ["raw_score", RISK, "model_version"]
+VALUES = ["raw_score", "cut_error", RISK, "model_version"]
 
 
 def score_people(
@@ -24,9 +24,11 @@ def score_people(
     ages = (population.minimum_age_years, population.maximum_age_years)
     outside = people.select("person_id", is_outside=~pl.col("age_years").is_between(*ages))
     scores = model.score(with_cambridge(features, cambridge), people["person_id"]).rename({"risk": RISK})
+    is_scored = pl.col("raw_score").is_not_null()
     reason = pl.lit(f"age is outside the model's {ages[0]} to {ages[1]} years")
     return (
-        scores.join(outside, on="person_id", how="left", validate="1:1", maintain_order="left")
+        scores.with_columns(cut_error=pl.when(is_scored).then(pl.lit(model.cut_error)))
+        .join(outside, on="person_id", how="left", validate="1:1", maintain_order="left")
         .with_columns(
             pl.when(~pl.col("is_outside")).then(pl.col(VALUES)),
             unscored_reason=pl.when("is_outside").then(reason).otherwise("unscored_reason"),
@@ -43,4 +45,5 @@ def leave_unscored(people: pl.DataFrame) -> pl.DataFrame:
         pl.lit(None, dtype=pl.Float64).alias(RISK),
         unscored_reason=pl.lit("no model has been promoted to champion"),
         model_version=pl.lit(None, dtype=pl.String),
+        cut_error=pl.lit(None, dtype=pl.Float64),
     )

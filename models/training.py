@@ -1,6 +1,7 @@
 """Training: outcome, split, comparison of estimators, final fit and its judgement. No file is read or written."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,18 @@ from models.calibration import fit_calibration
 from models.design import OUTCOME_DATES, Estimator, Feature, StudyDesign
 from models.estimators import CAMBRIDGE, Fitted, Parts, Sample, fit, inputs_of
 from models.evaluation import Evaluation, Row, average_precision, c_statistic, evaluate, with_subgroups
-from models.matrix import Binning, Floats, Ints, Rows, batches, choose_edges, select_rows, shares_of, with_cambridge
+from models.matrix import (
+    Binning,
+    Bins,
+    Floats,
+    Ints,
+    Rows,
+    batches,
+    choose_edges,
+    select_rows,
+    shares_of,
+    with_cambridge,
+)
 
 PEOPLE_FOR_THREADS = 100_000
 CAMBRIDGE_FEATURE = Feature(name=CAMBRIDGE, absent="zero")
@@ -27,6 +39,8 @@ class Comparison:
     raw_scores: Floats
     c_statistic: float
     average_precision: float
+    fits: tuple[Fitted, ...] = ()
+    """The estimator as fitted without each fold."""
 
 
 def study_people(design: StudyDesign, people: pl.DataFrame) -> pl.DataFrame:
@@ -203,8 +217,28 @@ def finish(design: StudyDesign, chosen: Comparison, sample: Sample) -> AdditiveM
         intercept=round(parts.intercept, POINTS_DECIMALS),
         tables=_tables(narrowed, parts),
         calibration=calibration,
+        cut_error=cut_error(chosen.fits, narrowed.bins, cut=design.judgement.alarm_cut),
     )
     return sealed(model)
+
+
+def cut_error(fits: Sequence[Fitted], bins: Bins, *, cut: float) -> float:
+    """The standard error of how far a raw score lies above the cut, for people near it.
+
+    Delete-a-group jackknife: each fit lacks one group of practices. What moves everybody alike ranks nobody and does
+    not count.
+
+    Args:
+        fits: one per group that was left out.
+        bins: the people to rank.
+        cut: the share of them above the cut.
+    """
+    scores = np.stack([fitted.raw_scores(bins) for fitted in fits])
+    top = max(1, round(cut * scores.shape[1]))
+    margins = scores - np.partition(scores, -top, axis=1)[:, [-top]]
+    near = np.argsort(np.abs(margins.mean(axis=0)), kind="stable")[: max(2 * top, 10)]
+    variance = (len(fits) - 1) * margins[:, near].var(axis=0)
+    return round(float(np.sqrt(variance.mean())), POINTS_DECIMALS)
 
 
 def fit_quietly(estimator: Estimator, sample: Sample, *, seed: int) -> Fitted:
@@ -214,15 +248,17 @@ def fit_quietly(estimator: Estimator, sample: Sample, *, seed: int) -> Fitted:
 
 
 def _cross_fit(design: StudyDesign, estimator: Estimator, sample: Sample, fold: npt.NDArray[np.int64]) -> Comparison:
-    raw = np.empty(len(fold))
+    raw, fits = np.empty(len(fold)), []
     for number in range(design.split.folds):
         fitted: Fitted = fit_quietly(estimator, sample.people(fold != number), seed=design.split.seed)
         raw[fold == number] = fitted.raw_scores(sample.bins[:, fold == number])
+        fits.append(fitted)
     return Comparison(
         estimator=estimator,
         raw_scores=raw,
         c_statistic=c_statistic(raw, sample.outcomes).value,
         average_precision=average_precision(raw, sample.outcomes),
+        fits=tuple(fits),
     )
 
 

@@ -40,6 +40,12 @@ class IcbComplexCare(Contract):
         isin=["risk_avoidable_admission_12m", "cambridge_score"], description="Which score ranked the person"
     )
     score: pl.Float64 = pa.Field(description="The score that ranked the person, to three decimals")
+    belongs_probability: pl.Float64 = pa.Field(
+        nullable=True,
+        ge=0,
+        le=1,
+        description="Chance of ranking above the last place had the model learned elsewhere, to two decimals",
+    )
     risk_avoidable_admission_12m: pl.Float64 = pa.Field(
         nullable=True, ge=0, le=1, description="Probability within 12 months, to three decimals; null if not scored"
     )

@@ -304,6 +304,9 @@ class RiskScores(Contract):
     )
     unscored_reason: str = pa.Field(nullable=True, description="Why there is no score; null when there is one")
     model_version: str = pa.Field(nullable=True, description="Which model made the score")
+    cut_error: pl.Float64 = pa.Field(
+        nullable=True, ge=0, description="Standard error of how far a raw score near the cut lies above it"
+    )
 
 
 class RiskReasons(Contract):
@@ -340,6 +343,13 @@ class ComplexCare(Contract):
     score: pl.Float64 = pa.Field(description="The value that ranked the person")
     cambridge_score: pl.Float64 = pa.Field(description="Cambridge Multimorbidity Score, the first tie-break")
     age_years: pl.Int16 = pa.Field(description="Whole years at the as-of date, the second tie-break")
+    belongs_probability: pl.Float64 = pa.Field(
+        nullable=True,
+        ge=0,
+        le=1,
+        description="Chance of ranking above the last place had the model learned elsewhere; null where no learned "
+        "model ranked",
+    )
     was_member: bool = pa.Field(description="Had a place in the latest week before this one")
     is_held_over: bool = pa.Field(description="Ranks below the last place and keeps one within the stay band")
 

@@ -14,7 +14,7 @@ from models.additive import AdditiveModel
 from models.design import RANKS_BY, StudyDesign, version_of
 from pipelines.io.durable import write_aside
 
-SCHEMA = "casefinder.additive_model/1"
+SCHEMA = "casefinder.additive_model/2"
 REGISTER = "register.json"
 
 State = Literal["candidate", "champion", "retired"]

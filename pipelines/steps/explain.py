@@ -137,7 +137,12 @@ def _complex_care(rows: list[dict[str, Any]], *, tables: WeeklyTables) -> Findin
     last = tables.complex_care.select(pl.col("rank").max()).collect().item()
     rule = "has a place in complex care"
     if rows:
-        return Finding(rule, True, f"rank {rows[0]['rank']:,}; the last place in this ICB went to rank {last:,}")
+        chance = rows[0]["belongs_probability"]
+        sure = (
+            "" if chance is None else f"; chance of a place had the model learned from other practices: {chance:.2f}"
+        )
+        place = f"rank {rows[0]['rank']:,}; the last place in this ICB went to rank {last:,}{sure}"
+        return Finding(rule, True, place)
     after = "nobody in this ICB has a place" if last is None else f"the last place in this ICB went to rank {last:,}"
     return Finding(rule, False, f"ranked after all the places; {after}")
 

@@ -68,7 +68,8 @@ chosen_score as (
         case
             when count(risk_scores.raw_score) > 0 then 'risk_avoidable_admission_12m'
             else 'cambridge_score'
-        end as ranked_by
+        end as ranked_by,
+        max(risk_scores.cut_error) as cut_error
     from risk_scores
 ),
 
@@ -96,6 +97,7 @@ scored as (
         registered.area,
         registered.is_deprived,
         chosen_score.ranked_by,
+        chosen_score.cut_error,
         case chosen_score.ranked_by
             when 'cambridge_score' then cambridge.cambridge_score
             else learned.raw_score
@@ -117,6 +119,7 @@ ranked as (
         ) as rank,
         scored.ranked_by,
         scored.score,
+        scored.cut_error,
         scored.cambridge_score,
         scored.age_years,
         scored.area,
@@ -127,6 +130,17 @@ ranked as (
         ) as area_rank
     from scored
     where scored.score is not null
+),
+
+-- The score of the last place of each area, were places given by rank alone.
+cuts as (
+    select
+        ranked.area,
+        min(ranked.score) as cut
+    from ranked
+    inner join places on ranked.area = places.area
+    where ranked.area_rank <= places.places
+    group by ranked.area
 ),
 
 members_before as (
@@ -144,6 +158,11 @@ seated as (
         ranked.rank,
         ranked.ranked_by,
         ranked.score,
+        -- The logistic curve that stays within 0.01 of the normal one.
+        case ranked.ranked_by
+            when 'risk_avoidable_admission_12m'
+                then 1 / (1 + exp(-1.702 * (ranked.score - cuts.cut) / nullif(ranked.cut_error, 0)))
+        end as belongs_probability,
         ranked.cambridge_score,
         ranked.age_years,
         ranked.area,
@@ -161,6 +180,7 @@ seated as (
                 ranked.area_rank asc
         ) as seat
     from ranked
+    left join cuts on ranked.area = cuts.area
     left join members_before on ranked.person_id = members_before.person_id
 ),
 
@@ -180,6 +200,7 @@ floored as (
         seated.rank,
         seated.ranked_by,
         seated.score,
+        seated.belongs_probability,
         seated.cambridge_score,
         seated.age_years,
         seated.was_member,
@@ -211,6 +232,7 @@ select
     floored.score,
     floored.cambridge_score,
     floored.age_years,
+    floored.belongs_probability,
     floored.was_member,
     floored.was_member and floored.area_rank > floored.places as is_held_over
 from floored

@@ -17,9 +17,11 @@ def cambridge(scores: dict[int, float]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_schema(CambridgeScores))
 
 
-def learned(scores: dict[int, float | None]) -> pl.DataFrame:
+def learned(scores: dict[int, float | None], cut_error: float | None = None) -> pl.DataFrame:
     blank = {"risk_avoidable_admission_12m": None, "reasons": None, "unscored_reason": None, "model_version": "1"}
-    rows = [{"person_id": person, "raw_score": score, **blank} for person, score in scores.items()]
+    rows = [
+        {"person_id": person, "raw_score": score, "cut_error": cut_error, **blank} for person, score in scores.items()
+    ]
     return pl.DataFrame(rows, schema=_schema(RiskScores))
 
 
@@ -156,3 +158,26 @@ def test_places_can_be_shared_out_by_area_with_a_floor_for_deprived_people(
     options: dict[str, str | int | float], chosen: list[int]
 ) -> None:
     assert shared_out(**options) == chosen
+
+
+@pytest.mark.parametrize(
+    ("above", "cut_error", "chance"),
+    [(0.0, 0.2, 0.5), (0.2, 0.2, 0.846), (0.4, 0.2, 0.968), (0.2, 0.4, 0.701), (0.2, None, None)],
+)
+def test_the_chance_of_belonging_falls_towards_the_cut(
+    above: float, cut_error: float | None, chance: float | None
+) -> None:
+    found = answer(
+        "complex_care",
+        registrations=registered(20),
+        cambridge_scores=cambridge(dict.fromkeys(range(1, 21), 1.0)),
+        risk_scores=learned({1: 1 + above, 2: 1.0} | dict.fromkeys(range(3, 21), 0.5), cut_error),
+    )
+    first, last = found.sort("rank")["belongs_probability"]
+    assert (first if first is None else round(first, 3)) == chance
+    assert last == (None if cut_error is None else 0.5)
+
+
+def test_where_the_cambridge_score_ranks_no_chance_is_told() -> None:
+    found = answer("complex_care", registrations=registered(20), cambridge_scores=cambridge({1: 2.0, 2: 1.0}))
+    assert found["belongs_probability"].to_list() == [None, None]

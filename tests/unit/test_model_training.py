@@ -11,7 +11,7 @@ from models.additive import AdditiveModel
 from models.design import Subgroup
 from models.evaluation import Evaluation
 from models.scoring import leave_unscored, score_people
-from models.training import Comparison, choose, hold_out, label, train
+from models.training import Comparison, choose, cut_error, hold_out, label, train
 from tests.lib.studies import Study, make_design, make_study
 
 
@@ -97,6 +97,31 @@ def test_the_simplest_as_good_as_the_best_is_chosen(figures, chosen):
     estimators = design.estimators[: len(figures)]
     compared = [Comparison(e, np.empty(0), c, p) for e, (c, p) in zip(estimators, figures, strict=True)]
     assert choose(design, compared) is compared[chosen]
+
+
+class Shifted:
+    """A fit that adds one number to everybody's score, and another to that of the odd ones."""
+
+    def __init__(self, everybody: float, odd: float) -> None:
+        self.everybody, self.odd = everybody, odd
+
+    def raw_scores(self, bins):
+        return bins[0] / 1000 + self.everybody + self.odd * (bins[0] % 2)
+
+
+@pytest.mark.parametrize(
+    ("fits", "expected"),
+    [
+        ([(0.0, 0.0)] * 5, 0.0),
+        ([(0.0, 0.0), (5.0, 0.0), (-5.0, 0.0)], 0.0),
+        ([(0.0, 0.001), (0.0, -0.001), (0.0, 0.0)], 0.001),
+    ],
+    ids=["all agree", "what moves all alike", "half of the people move"],
+)
+def test_the_error_at_the_cut_is_that_of_the_margin(fits, expected):
+    bins = np.arange(1000)[None, :]
+    found = cut_error([Shifted(*fit) for fit in fits], bins, cut=0.1)
+    assert found == pytest.approx(expected, rel=0.5)
 
 
 def test_empty_outcome_is_refused(study):

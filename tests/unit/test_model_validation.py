@@ -44,6 +44,14 @@ def test_one_icb_cannot_be_left_out(design, study):
     assert leave_areas_out(design, design.estimators[1], one) == []
 
 
+def test_the_error_at_the_cut_is_about_what_resampled_practices_give(design, study):
+    only = design.model_copy(update={"estimators": design.estimators[1:2]})
+    model = fit_all(only, study, study.labelled(design))
+    spread = resample_practices(design, design.estimators[1], study, study.people["person_id"])[0]
+    assert spread["metric"] == "raw_score_spread"
+    assert model.cut_error == pytest.approx(spread["value"], rel=0.6)
+
+
 def test_resampled_practices_say_how_sure_a_place_is(design, study):
     unseen = study.people["person_id"].head(2_000)
     rows = {row["metric"]: row for row in resample_practices(design, design.estimators[1], study, unseen)}

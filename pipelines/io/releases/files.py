@@ -71,7 +71,9 @@ def _with_risk(complex_care: pl.DataFrame, risk_scores: pl.DataFrame) -> pl.Data
     """Complex care with the probability beside the score, all rounded."""
     risks = risk_scores.select("person_id", pl.col("risk_avoidable_admission_12m").round(3))
     return complex_care.join(risks, on="person_id", how="left", validate="1:1").with_columns(
-        score=pl.col("score").round(3), cambridge_score=pl.col("cambridge_score").round(2)
+        pl.col("belongs_probability").round(2),
+        score=pl.col("score").round(3),
+        cambridge_score=pl.col("cambridge_score").round(2),
     )
 
 

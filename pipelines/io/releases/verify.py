@@ -33,7 +33,7 @@ ALWAYS_THERE = {
 }
 EXPECTED = {
     "complex_care": "pseudonym practice_code age_band sex deprivation_fifth rank ranked_by score "
-    "risk_avoidable_admission_12m cambridge_score",
+    "belongs_probability risk_avoidable_admission_12m cambridge_score",
     "non_responders": "pseudonym practice_code age_band sex deprivation_fifth programme state grade due_month "
     "last_done_month invitations last_invited_month",
     "lifestyle_risk": "pseudonym practice_code age_band sex deprivation_fifth rank treatment_gaps flag_count "
