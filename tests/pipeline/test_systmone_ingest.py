@@ -491,13 +491,6 @@ def test_a_set_of_several_practices_is_split_by_who_may_see_a_row(settings: Sett
     assert heights(settings)["events"] == 17
 
 
-def test_a_practice_is_read_from_one_supplier_only(settings: Settings) -> None:
-    emis.whole_extract().write(settings.landing)
-    ingest(settings)
-    report = load(settings, systmone.whole_extract())
-    assert "practices that come from one feed and folder only" in refusals(report)
-
-
 def test_rows_of_a_repeated_number_count_once_the_last_one(settings: Settings) -> None:
     extract = systmone.whole_extract().add_code(7, 1, DateEvent="01 Feb 2024 09:00:00").add_code(7, 1)
     report = load(settings, extract)

@@ -4,20 +4,22 @@ import polars as pl
 
 from data_contracts.codelists import codes_of
 
+DISSENTS = "type_1_opt_out"
+"""The codelist of dissents."""
 READABLE = ("has_readable_dates", "has_readable_flags", "has_readable_numbers", "has_check_digit")
 
 
-def is_dissent(codelist: str) -> pl.Expr:
+def is_dissent() -> pl.Expr:
     """True for coded entries of the dissent codelist."""
-    return pl.col("concept_id").is_in(codes_of(codelist)).fill_null(False)
+    return pl.col("concept_id").is_in(codes_of(DISSENTS)).fill_null(False)
 
 
-def let_dissents_count(rows: pl.DataFrame, codelist: str) -> pl.DataFrame:
+def let_dissents_count(rows: pl.DataFrame) -> pl.DataFrame:
     """The entries, no dissent among them held back for its dates, its value or its own flags.
 
     An impossible clinical date becomes none, and an impossible entry date the extract's last day.
     """
-    dissents = is_dissent(codelist)
+    dissents = is_dissent()
     last_day = pl.col("extract_date").dt.offset_by("-1d")
     return rows.with_columns(
         *(pl.col(name) | dissents for name in READABLE if name in rows.columns),

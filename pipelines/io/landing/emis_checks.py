@@ -10,6 +10,7 @@ import polars as pl
 from data_contracts.codelists import codes_of
 from pipelines.io.history import Change, history_path
 from pipelines.io.landing.conversion import flag_of
+from pipelines.io.landing.dissent import DISSENTS
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.protocol import APPLIED, Landing, Loaded, Practice
@@ -230,7 +231,7 @@ def check_dissent_code(codes: pl.DataFrame, *, where: str) -> None:
     Raises:
         LandingError: it does not.
     """
-    dissent = codes_of(load_feed("emis").words["dissent_codelist"])
+    dissent = codes_of(DISSENTS)
     if codes.filter(pl.col("target_id").is_in(dissent)).is_empty():
         raise LandingError(
             expected=f"the code of Type 1 dissent ({dissent[0]}) in Coding_ClinicalCode",

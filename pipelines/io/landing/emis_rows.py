@@ -72,7 +72,7 @@ def type_events(rows: pl.DataFrame, setting: Setting, codes: pl.DataFrame) -> pl
         has_readable_numbers=are_readable(numbers),
     )
     coded = _pair_blood_pressures(_add_codes(typed, codes), setting.words)
-    return let_dissents_count(coded, setting.words["dissent_codelist"])
+    return let_dissents_count(coded)
 
 
 def _pair_blood_pressures(rows: pl.DataFrame, words: dict[str, Any]) -> pl.DataFrame:

@@ -39,7 +39,7 @@ class Gate:
             HeldError: it reaches a limit.
         """
         rosters = {practice.practice_code: self._roster_after(practice, loaded) for practice in loaded.practices}
-        if delivery.files and not self._is_accepted(delivery):
+        if delivery.files and not self.is_accepted(delivery):
             for practice in loaded.practices:
                 past = held_because(self._counts(practice, delivery, loaded, after=rosters[practice.practice_code]))
                 if past:
@@ -50,7 +50,8 @@ class Gate:
                     )
         self.rosters |= rosters
 
-    def _is_accepted(self, delivery: Delivery) -> bool:
+    def is_accepted(self, delivery: Delivery) -> bool:
+        """Whether someone accepted the delivery."""
         same = self.accepted.filter(feed=delivery.feed, source=delivery.source, moment=delivery.moment)
         return same.height > 0
 

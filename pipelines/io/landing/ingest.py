@@ -16,7 +16,7 @@ from pipelines.io.landing.feeds import Archive, load_feed
 from pipelines.io.landing.files import LandedFile, find_files, look_inside
 from pipelines.io.landing.holding import read_accepted
 from pipelines.io.landing.places import Places
-from pipelines.io.landing.protocol import STAGES, Bench, Landing
+from pipelines.io.landing.protocol import APPLIED, STAGES, Bench, Landing
 from pipelines.io.landing.quarantine import count_quarantine
 from pipelines.io.landing.register import Refusal, Register
 from pipelines.io.landing.registry import FEEDS
@@ -114,7 +114,7 @@ def _load(store: Store, register: Register, workshop: Workshop, on_progress: Pro
     """Takes feed by feed, stage by stage; returns which ICBs changed, by history table."""
     places = store.read_places()
     known = _find(store, register, workshop, places)
-    new = register.unseen(known)
+    new = register.unseen(known, _held(store, known))
     teller = _Teller(on_progress, steps=len({(file.feed, file.source, file.moment) for file in new}) + len(STAGES))
     landing = Landing(
         store=store,
@@ -147,6 +147,14 @@ def _find(store: Store, register: Register, workshop: Workshop, places: Places) 
     for file in unknown:
         register.refuse_unknown(file)
     return known
+
+
+def _held(store: Store, known: list[LandedFile]) -> set[tuple[str, str | None]]:
+    """Feed and practice of all that is held; of feeds without practices, whatever landed."""
+    staged = {feed.name for feed in FEEDS if feed.stage == "practices"}
+    states = {name: store.read(store.state_path(f"{name}_practices"), APPLIED) for name in staged}
+    held = {(name, code) for name, state in states.items() for code in state["practice_code"]}
+    return held | {(file.feed, file.practice_code) for file in known if file.feed not in staged}
 
 
 def _look(archive: tuple[Path, Archive], bench: Bench) -> list[tuple[Member, str]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.io.history import CHILDREN, GONE_KEYS, Change, history_path
+from pipelines.io.history import CHILDREN, GONE_KEYS, RENEWED, Change, history_path
 from pipelines.io.identity import PEOPLE, WITHHELD, people_path, withheld_path
+from pipelines.io.landing.dissent import is_dissent
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
@@ -187,9 +188,14 @@ class _Practices:
         self.loads += 1
         load = partial(load_delivery, load=self.feed.load)
         loaded = self.landing.run(load, delivery, work=self.store.work(self.feed.name, f"{source}_{self.loads}"))
-        self._check_feed(loaded, delivery)
+        moved = self._moved_here(loaded, delivery)
         self.feed.check(self.landing, loaded)
         self.gate.check(delivery, loaded)
+        for practice in loaded.practices:
+            if practice.practice_code in moved:
+                self._check_dissents(practice, loaded)
+        for practice_code, before in moved.items():
+            self._take_over(practice_code, before)
         self.shared |= loaded.shared
         for change in loaded.changes:
             self._note(change)
@@ -208,18 +214,75 @@ class _Practices:
         path = quarantine_path(self.store.settings, self.feed.name, f"of_no_practice_{source}")
         return self.unplaced[source] if source in self.unplaced else self.store.read(path, QUARANTINE)
 
-    def _check_feed(self, loaded: Loaded, delivery: Delivery) -> None:
-        """Refuses practices that another feed, or another source of this one, holds: their rosters would be mixed."""
+    def _moved_here(self, loaded: Loaded, delivery: Delivery) -> dict[str, str]:
+        """The practices of a delivery that have moved to this feed, as someone accepted, and the feed of each before.
+
+        A practice is never held from two feeds, nor from two folders of one: its people would be there twice.
+
+        Raises:
+            HeldError: another feed holds a practice; it waits until someone accepts that the practice has moved.
+            LandingError: another folder of this feed holds one.
+        """
         new = {practice.practice_code for practice in loaded.practices} - set(delivery.practices)
-        others = self.landing.feeds_of(new) | {
-            practice.source for code, practice in self.landing.touched.items() if code in new
-        }
-        if others:
+        holders = {code: self.landing.feeds_of([code]) for code in sorted(new)}
+        holders = {code: feeds for code, feeds in holders.items() if feeds}
+        where, found = f"landing/{self.feed.name}/{delivery.source}", f"{', '.join(list(holders)[:3])} held from"
+        sources = {self.landing.touched[code].source for code in new & set(self.touched)}
+        if sources or any(self.feed.name in feeds for feeds in holders.values()):
+            others = ", ".join(sorted(sources | {self.feed.name}))
             raise LandingError(
                 expected="practices that come from one feed and folder only",
-                found=f"{', '.join(sorted(new)[:3])} held from {', '.join(sorted(others))} too",
+                found=f"{found} {others} too",
+                where=where,
+            )
+        if holders and not self.gate.is_accepted(delivery):
+            raise HeldError(
+                expected="practices that come from one feed only",
+                found=f"{found} {', '.join(sorted(set[str]().union(*holders.values())))} too",
+                where=f"{where}; if they moved to this supplier, casefinder accept drops what the other delivered",
+            )
+        return {code: feed for code, feeds in holders.items() for feed in feeds}
+
+    def _take_over(self, practice_code: str, feed: str) -> None:
+        """Lets go of all that another feed delivered of a practice."""
+        path = self.store.state_path(f"{feed}_practices")
+        state, own = self.store.read(path, APPLIED), pl.col("practice_code") == practice_code
+        icb_code = state.filter(own)["icb_code"].item()
+        tables = ("registrations", *CHILDREN)
+        everything = {"practice_code": practice_code, "part": 0, "parts": 1}
+        renewed = pl.DataFrame([{"table": table} | everything for table in tables], schema=RENEWED)
+        self._note(Change(icb_code=icb_code, renewed=renewed))
+        self.left.add(icb_code)
+        self.store.write(state.filter(~own), path)
+        held = quarantine_path(self.store.settings, feed, practice_code)
+        pending = self.store.read(held, QUARANTINE)
+        self.register.let_go(pending, practice_code=practice_code)
+        self.store.write(pending.clear(), held)
+        for kept in self.store.switch.finals(self.store.state_path(feed).with_suffix("")):
+            if kept.stem.startswith(f"{practice_code}_"):
+                self.store.write(pl.read_parquet(self.store.switch.current(kept)).clear(), kept)
+
+    def _check_dissents(self, practice: Practice, loaded: Loaded) -> None:
+        """Refuses a practice from a new supplier if a dissent that is held of its people did not come with them."""
+        settled = self.store.switch.current(history_path(self.store.settings, "events", practice.icb_code))
+        held = [settled, *(change.staged["events"] for change in self.landing.changes if "events" in change.staged)]
+        brought = [change.staged["events"] for change in loaded.changes if "events" in change.staged]
+        before, now = self._dissenters(held, practice), self._dissenters(brought, practice)
+        if lost := len(before - now):
+            raise LandingError(
+                expected=f"the Type 1 dissents that are held of {practice.practice_code}, {len(before)} people",
+                found=f"{lost} of them without one; the new supplier's extract must hold them",
                 where=f"landing/{self.feed.name}",
             )
+
+    def _dissenters(self, paths: list[Path], practice: Practice) -> set[int]:
+        """The practice's people with a dissent in any of these tables of events."""
+        columns = {"practice_code": pl.String, "person_id": pl.Int64, "concept_id": pl.Int64}
+        found = [pl.scan_parquet(path).select(list(columns)) for path in paths if path.exists()]
+        entries = pl.concat([pl.LazyFrame(schema=columns), *found])
+        own = entries.filter(pl.col("practice_code") == practice.practice_code, is_dissent())
+        here = own.join(practice.people.lazy().select("person_id"), on="person_id", how="semi")
+        return set(here.select(pl.col("person_id").unique()).collect()["person_id"])
 
     def _touch(self, practice: Practice) -> None:
         self.touched[practice.practice_code] = self.landing.touched[practice.practice_code] = practice

@@ -45,10 +45,11 @@ class Register:
         """The number of this ingest."""
         return 1 + max(self.ledger["ingest"].to_list(), default=0)
 
-    def unseen(self, known: list[LandedFile]) -> list[LandedFile]:
+    def unseen(self, known: list[LandedFile], held: set[tuple[str, str | None]]) -> list[LandedFile]:
         """The files whose content was not loaded before; a copy under another name is entered as unchanged.
 
-        A drop is taken whole, so a table that says the same again in a new drop is new.
+        A drop is taken whole, so a table that says the same again in a new drop is new. So is one of a practice that
+        was let go of: ``held`` are the feeds and practices of which something is held.
         """
         loaded = self.ledger.filter(pl.col("status") == "loaded").to_dicts()
         rows = {(row["feed"], row["practice_code"], row["table"], row["sha256"]): row for row in loaded}
@@ -57,7 +58,8 @@ class Register:
         for file in known:
             row = rows.get((file.feed, file.practice_code, file.table, file.sha256))
             is_entered = (file.name, file.sha256) in names
-            if row is None or (_is_of_drop(file) and not is_entered):
+            is_news = _is_of_drop(file) or (file.feed, file.practice_code) not in held
+            if row is None or (is_news and not is_entered):
                 new.append(file)
             elif not is_entered:
                 reason = f"same content as {row['file']}"
@@ -104,6 +106,12 @@ class Register:
         self.moved.append(
             older.select(pl.lit(practice_code, dtype=pl.String).alias("practice_code"), *list(MOVED)[1:])
         )
+
+    def let_go(self, pending: pl.DataFrame, *, practice_code: str) -> None:
+        """Moves the records that were held of a practice to the superseded ones of their files."""
+        counts = pending.group_by("sha256", window_end="moment").agg(records=pl.len().cast(pl.Int64))
+        told = counts.with_columns(practice_code=pl.lit(practice_code), outcome=pl.lit("superseded"))
+        self.moved.append(told.select(list(MOVED)))
 
     def _enter_read(self, count: FileCount, outcomes: dict[str, int]) -> None:
         """Enters one file that was read; of an unused one every record is declared blank."""

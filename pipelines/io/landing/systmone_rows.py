@@ -114,9 +114,8 @@ def type_codes(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
         unit=pl.when(has_value).then(pl.col("text_unit")),
         has_readable_numbers=are_readable(numbers) | ~has_value,
     )
-    codelist = setting.words["dissent_codelist"]
-    is_told_by_others = is_dissent(codelist) & ~_no_patient(setting)
-    return let_dissents_count(typed, codelist).with_columns(is_blank=pl.col("is_blank") & ~is_told_by_others)
+    is_told_by_others = is_dissent() & ~_no_patient(setting)
+    return let_dissents_count(typed).with_columns(is_blank=pl.col("is_blank") & ~is_told_by_others)
 
 
 def type_immunisations(rows: pl.DataFrame, setting: Setting) -> pl.DataFrame:
