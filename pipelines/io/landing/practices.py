@@ -194,8 +194,8 @@ class _Practices:
         for practice in loaded.practices:
             if practice.practice_code in moved:
                 self._check_dissents(practice, loaded)
-        for practice_code, before in moved.items():
-            self._take_over(practice_code, before)
+        for code, before in moved.items():
+            self._take_over(code, before)
         self.shared |= loaded.shared
         for change in loaded.changes:
             self._note(change)
