@@ -73,25 +73,26 @@ def _whole_programmes(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
 def _published(tables: CohortTables, records: pl.DataFrame) -> pl.DataFrame:
     """One row per person and published measure that counts the person: measure, person_id, is_covered."""
     names = dict(load_rules().with_row_index("number").select("number", "rule").rows())
-    known = (
-        tables.programme_states.filter(~pl.col("state").is_in(["not_eligible", "unsuitable"]))
-        .join(records.select("person_id", "programme", "rule_number", "doses"), on=["person_id", "programme"])
-        .join(tables.people.select("person_id", "age_years"), on="person_id", validate="m:1")
-        .with_columns(rule=pl.col("rule_number").replace_strict(names, return_dtype=pl.String))
-    )
-    is_counted = (
-        (pl.col("age_years") >= pl.col("age_from"))
-        & (pl.col("age_years") < pl.col("age_below"))
-        & (pl.col("rule_wanted").is_null() | (pl.col("rule") == pl.col("rule_wanted")))
+    wanted = load_coverage().rename({"rule": "rule_wanted", "doses": "doses_wanted"})
+    is_of_age = (pl.col("age_years") >= pl.col("age_from")) & (pl.col("age_years") < pl.col("age_below"))
+    is_counted = pl.col("rule_wanted").is_null() | (
+        pl.col("rule_number").replace_strict(names, return_dtype=pl.String) == pl.col("rule_wanted")
     )
     covered = (
         pl.when(pl.col("doses_wanted").is_null())
         .then("is_covered")
         .otherwise(pl.col("doses") >= pl.col("doses_wanted"))
     )
-    wanted = load_coverage().rename({"rule": "rule_wanted", "doses": "doses_wanted"})
+    keys, told = ["person_id", "programme"], ["rule_number", "doses"]
+    measured = pl.col("programme").is_in(wanted["programme"].implode())
     return (
-        known.join(wanted, on="programme", how="inner")
+        tables.programme_states.lazy()
+        .filter(measured & ~pl.col("state").is_in(["not_eligible", "unsuitable"]))
+        .join(wanted.lazy(), on="programme", how="inner")
+        .join(tables.people.lazy().select("person_id", "age_years"), on="person_id", validate="m:1")
+        .filter(is_of_age)
+        .join(records.lazy().filter(measured).select(*keys, *told), on=keys)
         .filter(is_counted)
         .select("person_id", "measure", is_covered=covered)
+        .collect()
     )
