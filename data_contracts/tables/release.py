@@ -95,6 +95,26 @@ class IcbLifestyleRisk(Contract):
     )
 
 
+class IcbPeopleNotSeen(Contract):
+    """One row per registered person of one ICB whom the practice does not reach, with how; circumstances stay."""
+
+    pseudonym: str = pa.Field(unique=True, description=PSEUDONYM)
+    practice_code: str = pa.Field(nullable=True, description="ODS code of the practice; null if masked")
+    age_band: str = pa.Field(nullable=True, isin=AGE_BANDS + WIDE_AGE_BANDS, description="Age in bands of years")
+    sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
+    deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
+    not_seen: str = pa.Field(description="How, as not_seen.csv names it, joined by |")
+    last_seen_month: str = pa.Field(
+        nullable=True,
+        str_matches=MONTH,
+        description="Month of the last consultation or appointment kept; null if none",
+    )
+    last_trace_month: str = pa.Field(
+        nullable=True, str_matches=MONTH, description="Month of the latest entry, medicine, stay or attendance"
+    )
+    is_possible_ghost: bool = pa.Field(description="No trace of any kind for long: the person may have moved away")
+
+
 class IcbWide(Contract):
     """One row per person of one ICB who is in any cohort: every cohort side by side; null where it does not apply."""
 
@@ -111,13 +131,15 @@ class IcbWide(Contract):
     overdue: str = pa.Field(nullable=True, description="Programmes with a gap, joined by |; null if none")
     declined: str = pa.Field(nullable=True, description="Programmes declined, joined by |; null if none")
     lifestyle_flag_count: pl.Int8 = pa.Field(nullable=True, ge=1, le=9, description="Lifestyle flags; null if none")
+    not_seen: str = pa.Field(nullable=True, description="How the practice does not reach the person; null if it does")
 
 
 RELEASED: dict[str, type[Contract]] = {
     "complex_care": IcbComplexCare,
     "non_responders": IcbNonResponders,
     "lifestyle_risk": IcbLifestyleRisk,
+    "people_not_seen": IcbPeopleNotSeen,
     "wide": IcbWide,
 }
 """File name to its contract: the cohorts, then all of them side by side."""
-COHORTS = ["complex_care", "non_responders", "lifestyle_risk"]
+COHORTS = ["complex_care", "non_responders", "lifestyle_risk", "people_not_seen"]

@@ -1,5 +1,7 @@
 """Makes people and counts safe to hand to an ICB: bands, months, masking, rounding."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from data_contracts.tables.release import AGE_BANDS, QUASI_IDENTIFIERS, WIDE_AGE_BANDS
@@ -86,6 +88,15 @@ def reportable_states(programme_states: pl.DataFrame) -> pl.DataFrame:
     """The rows that an ICB receives: gaps, declined and unsuitable; the up to date and those not yet due stay."""
     kept_apart = pl.col("state").is_in(["declined", "unsuitable"])
     return programme_states.filter(pl.col("is_gap") | kept_apart)
+
+
+def reportable_not_seen(people_not_seen: pl.DataFrame, told: Sequence[str]) -> pl.DataFrame:
+    """The people and reasons that an ICB receives, as ``not_seen``: how they are not reached, never circumstances.
+
+    Who has circumstances only is left out: a row without a reason would tell of them.
+    """
+    said = pl.col("reasons").str.split("|").list.set_intersection(pl.lit(list(told))).list.sort()
+    return people_not_seen.with_columns(not_seen=said.list.join("|")).filter(pl.col("not_seen") != "")
 
 
 def round_count(count: pl.Expr) -> pl.Expr:

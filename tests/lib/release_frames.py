@@ -187,6 +187,24 @@ def _add_person(rows: dict[str, list[dict[str, object]]], *, person_id: int, cha
                     "asked_before": 1,
                 }
             )
+    # Not drawn, so that all else stays as it was.
+    if person_id % 10 == 0:
+        reasons = ["no_contact_24m|no_contact_12m", "homeless|no_contact_24m|no_contact_12m", "homeless"]
+        rows["people_not_seen"].append(
+            {
+                "person_id": person_id,
+                "practice_code": practice,
+                "rank": person_id,
+                "priority": 4,
+                "reasons": reasons[person_id // 10 % 3],
+                "registered_date": dt.date(2015, 4, 1),
+                "last_seen_date": dt.date(2023, 2, 3),
+                "not_seen_since": dt.date(2023, 2, 3),
+                "last_trace_date": dt.date(2026, 5, 3),
+                "last_trace": "an entry",
+                "is_possible_ghost": False,
+            }
+        )
     pressure = chance.random() < 0.25
     rows["lifestyle_flags"].append(
         {

@@ -14,6 +14,7 @@ from pipelines.steps.disclosure import (
     mask_rare,
     months,
     quasi_identifiers,
+    reportable_not_seen,
     round_count,
     smallest_group,
 )
@@ -128,3 +129,18 @@ def test_nothing_is_masked_when_everyone_is_alike() -> None:
     known = quasi_identifiers(people_of([("A81001", 50, "female", 2)] * 5))
     masked = mask_rare(known, [known["person_id"]], smallest=5)
     assert masked.select(QUASI_IDENTIFIERS).null_count().sum_horizontal()[0] == 0
+
+
+def test_how_people_are_not_reached_may_leave_and_their_circumstances_may_not() -> None:
+    reasons = {
+        1: "no_contact_24m|no_contact_12m",
+        2: "homeless|no_contact_12m",
+        3: "homeless",
+        4: "unscored|traveller",
+    }
+    table = pl.DataFrame({"person_id": list(reasons), "reasons": list(reasons.values())})
+    told = reportable_not_seen(table, ["no_contact_24m", "no_contact_12m"])
+    assert dict(told.select("person_id", "not_seen").iter_rows()) == {
+        1: "no_contact_12m|no_contact_24m",
+        2: "no_contact_12m",
+    }

@@ -97,6 +97,16 @@ def test_icb_files_meet_their_contracts(workspace: Settings) -> None:
             contract.validate(pl.read_parquet(workspace.releases / "latest" / "icb" / icb / f"{name}.parquet"))
 
 
+def test_nobody_is_told_to_be_homeless_in_an_icb_file(workspace: Settings) -> None:
+    for icb in set(PRACTICES.values()):
+        folder = workspace.releases / "latest" / "icb" / icb
+        not_seen = pl.read_parquet(folder / "people_not_seen.parquet")
+        assert set(not_seen["not_seen"]) == {"no_contact_12m|no_contact_24m"}
+        assert set(not_seen["last_seen_month"]) == {"2023-02"}
+        wide = pl.read_parquet(folder / "wide.parquet").drop_nulls("not_seen")
+        assert sorted(wide["pseudonym"]) == sorted(not_seen["pseudonym"])
+
+
 def test_no_identifier_stands_outside_the_identity_zone_and_the_practice_lists(workspace: Settings) -> None:
     store = identity(workspace)
     people = [*store["nhs_number"], *{"Zaphira", "Quillfeather"}]

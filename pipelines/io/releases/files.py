@@ -32,6 +32,7 @@ def cohort_files(
             tables["lifestyle_flags"].select("person_id", *flags), on="person_id", how="left", validate="1:1"
         ),
     }
+    extra["people_not_seen"] = tables["people_not_seen"].with_columns(months("last_seen_date", "last_trace_date"))
     extra["wide"] = _wide(tables)
     return {name: _to_contract(name, cohort, masked=masked, names=names) for name, cohort in extra.items()}
 
@@ -57,6 +58,7 @@ def _wide(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
         tables["risk_scores"].select("person_id", pl.col("risk_avoidable_admission_12m").round(3)),
         states,
         tables["lifestyle_risk"].select("person_id", lifestyle_flag_count="flag_count"),
+        tables["people_not_seen"].select("person_id", "not_seen"),
     ]:
         wide = wide.join(part, on="person_id", how="left", validate="1:1")
     return wide.with_columns(pl.col("is_on_the_list").fill_null(value=False))

@@ -45,6 +45,7 @@ from pipelines.steps.coverage import count_coverage
 from pipelines.steps.disclosure import (
     mask_rare,
     quasi_identifiers,
+    reportable_not_seen,
     reportable_states,
     round_count,
     smallest_group,
@@ -244,6 +245,7 @@ class _Writer:
             if "person_id" in table.columns
         }
         may_leave["programme_states"] = reportable_states(may_leave["programme_states"])
+        may_leave["people_not_seen"] = reportable_not_seen(may_leave["people_not_seen"], self.rules.not_seen.told)
         cohorts = [cohort["person_id"] for cohort in cohorts_of(may_leave).values()]
         cohorts.append(pl.concat(cohorts))
         masked = mask_rare(quasi_identifiers(may_leave["people"]), cohorts, smallest=self.options.smallest_group)

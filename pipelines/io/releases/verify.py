@@ -20,6 +20,7 @@ ALWAYS_THERE = {
     "complex_care.parquet",
     "non_responders.parquet",
     "lifestyle_risk.parquet",
+    "people_not_seen.parquet",
     "wide.parquet",
     "tables.csv",
     "coverage.csv",
@@ -39,8 +40,10 @@ EXPECTED = {
     "lifestyle_risk": "pseudonym practice_code age_band sex deprivation_fifth rank treatment_gaps flag_count "
     "is_current_smoker is_obese has_raised_blood_pressure has_non_diabetic_hyperglycaemia "
     "has_increasing_risk_drinking is_inactive has_poor_diet has_raised_cholesterol has_untreated_cardiovascular_risk",
+    "people_not_seen": "pseudonym practice_code age_band sex deprivation_fifth not_seen last_seen_month "
+    "last_trace_month is_possible_ghost",
     "wide": "pseudonym practice_code age_band sex deprivation_fifth is_on_the_list complex_care_rank "
-    "risk_avoidable_admission_12m overdue declined lifestyle_flag_count",
+    "risk_avoidable_admission_12m overdue declined lifestyle_flag_count not_seen",
 }
 QUASI_IDENTIFIERS = ["practice_code", "age_band", "sex", "deprivation_fifth"]
 SMALLEST_GROUP = 5
