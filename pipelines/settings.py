@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     """Where places are shared out by rank: over the whole run, or within each ICB, network or practice."""
     deprived_floor: float = Field(default=0, ge=0, le=1)
     """Share of the places that at least go to people of the two most deprived tenths, if there are so many."""
-    stay_band: float = 1.25
+    stay_band: float = 2.0
     """A member of complex care keeps the place until others, ranking above rank / stay band, fill them; 1 is off."""
     memory_limit: str = "4GB"
     """DuckDB's memory limit; work past it spills to ``<home>/spill``."""

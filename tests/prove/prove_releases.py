@@ -1,5 +1,7 @@
 """Claims about what leaves: whole, repeatable, without identifiers, without formulas."""
 
+import datetime as dt
+import shutil
 from pathlib import Path
 
 import openpyxl
@@ -9,12 +11,18 @@ from pipelines.definitions import defs
 from pipelines.defs.headless import run_job
 from pipelines.io.releases import verify_release
 from pipelines.io.releases.canary import find_identifiers
+from pipelines.io.studies import Question
+from pipelines.io.training import train_model
+from pipelines.io.warehouse import Warehouse
+from pipelines.io.weekly_build import build_tables
 from pipelines.settings import Settings
+from pipelines.synthetic.write import write_extracts
 from tests.lib.canaries import plant
 from tests.lib.workspaces import AS_OF, digests, land, make_workspace
-from tests.prove.claims import Finding, exactly, proves
+from tests.prove.claims import Finding, at_most, exactly, proves
 
 WEEK = AS_OF.isoformat()
+STUDY = "avoidable_admission_12m"
 
 
 @proves("releases")
@@ -44,6 +52,35 @@ def a_release_is_whole_repeatable_and_private(folder: Path) -> list[Finding]:
         ),
         exactly("cells of the practices' workbooks that could run as formulas", _formulas(release), 0),
         exactly("people on another practice's list", _strangers(first, release), 0),
+    ]
+
+
+@proves("releases")
+def complex_care_is_steady_from_week_to_week(folder: Path) -> list[Finding]:
+    """200,000 people, scored by a model that learned from 50,000 others."""
+    learned, settings = Settings(home=folder / "learned"), Settings(home=folder / "week")
+    for home, people, seed in ((learned.home, 50_000, 2), (settings.home, 200_000, 1)):
+        write_extracts(
+            people=people, practices=None, seed=seed, as_of=AS_OF, formats=["history"], out=home, with_truth=False
+        )
+    train_model(learned, STUDY, Question(as_of=AS_OF))
+    shutil.copytree(learned.models, settings.models)
+    warehouse, weeks = Warehouse(settings), (AS_OF - dt.timedelta(days=7), AS_OF)
+    for week in weeks:
+        build_tables(warehouse, week, upto="cohort_moves")
+    before = warehouse.read("complex_care", weeks[0]).collect().height
+    moves = warehouse.read("cohort_moves", AS_OF).collect()
+    own = pl.col("reason").is_in(["others ranked higher", "places came free"]).not_()
+    came_or_went = pl.col("move").is_in(["joined", "left"])
+    shares = {move: moves.filter(pl.col("move") == move).height / before for move in ("joined", "left")}
+    return [
+        exactly(
+            f"of {before:,} places in complex care, moves in a week that nothing on the person's own record explains",
+            moves.filter(came_or_went & ~own).height,
+            0,
+        ),
+        at_most("people who joined in a week, of all places", 100 * shares["joined"], 2, unit="%"),
+        at_most("people who left in a week, of all places", 100 * shares["left"], 2, unit="%"),
     ]
 
 
