@@ -27,14 +27,19 @@ QUASI_IDENTIFIERS = ["practice_code", "age_band", "sex", "deprivation_fifth"]
 """What someone might know of a person from elsewhere: each combination is shared or masked."""
 
 
-class IcbComplexCare(Contract):
-    """One row per person offered a place in the complex-care cohort of one ICB."""
+class IcbPerson(Contract):
+    """What every file says first of each person of one ICB: who, under a pseudonym, and the quasi-identifiers."""
 
     pseudonym: str = pa.Field(unique=True, description=PSEUDONYM)
     practice_code: str = pa.Field(nullable=True, description="ODS code of the practice; null if masked")
     age_band: str = pa.Field(nullable=True, isin=AGE_BANDS + WIDE_AGE_BANDS, description="Age in bands of years")
     sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
     deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
+
+
+class IcbComplexCare(IcbPerson):
+    """One row per person offered a place in the complex-care cohort of one ICB."""
+
     rank: pl.Int64 = pa.Field(ge=1, description="Rank in all the ICBs of this run, 1 first")
     ranked_by: str = pa.Field(
         isin=["risk_avoidable_admission_12m", "cambridge_score"], description="Which score ranked the person"
@@ -52,14 +57,10 @@ class IcbComplexCare(Contract):
     cambridge_score: pl.Float64 = pa.Field(description="Cambridge Multimorbidity Score, to two decimals")
 
 
-class IcbNonResponders(Contract):
+class IcbNonResponders(IcbPerson):
     """One row per person and programme that is overdue, declined or unsuitable, in one ICB."""
 
     pseudonym: str = pa.Field(description=PSEUDONYM)
-    practice_code: str = pa.Field(nullable=True, description="ODS code of the practice; null if masked")
-    age_band: str = pa.Field(nullable=True, isin=AGE_BANDS + WIDE_AGE_BANDS, description="Age in bands of years")
-    sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
-    deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
     programme: str = pa.Field(isin=PROGRAMMES, description="Screening, immunisation or recall programme")
     state: str = pa.Field(isin=RELEASED_STATES, description="Overdue, declined and unsuitable are kept apart")
     grade: str = pa.Field(isin=["coded", "inferred", "unknown"], description="How the state is known")
@@ -69,14 +70,9 @@ class IcbNonResponders(Contract):
     last_invited_month: str = pa.Field(nullable=True, str_matches=MONTH, description="Month of the last invitation")
 
 
-class IcbLifestyleRisk(Contract):
+class IcbLifestyleRisk(IcbPerson):
     """One row per person of one ICB with at least one lifestyle flag; null where nothing was recorded."""
 
-    pseudonym: str = pa.Field(unique=True, description=PSEUDONYM)
-    practice_code: str = pa.Field(nullable=True, description="ODS code of the practice; null if masked")
-    age_band: str = pa.Field(nullable=True, isin=AGE_BANDS + WIDE_AGE_BANDS, description="Age in bands of years")
-    sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
-    deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
     rank: pl.Int64 = pa.Field(ge=1, description="Rank in the practice, 1 first")
     treatment_gaps: pl.Int8 = pa.Field(ge=0, le=2, description="How many treatment gaps there are; ranks first")
     flag_count: pl.Int8 = pa.Field(ge=1, le=9, description="How many flags are true; ranks second")
@@ -95,14 +91,9 @@ class IcbLifestyleRisk(Contract):
     )
 
 
-class IcbPeopleNotSeen(Contract):
+class IcbPeopleNotSeen(IcbPerson):
     """One row per registered person of one ICB whom the practice does not reach, with how; circumstances stay."""
 
-    pseudonym: str = pa.Field(unique=True, description=PSEUDONYM)
-    practice_code: str = pa.Field(nullable=True, description="ODS code of the practice; null if masked")
-    age_band: str = pa.Field(nullable=True, isin=AGE_BANDS + WIDE_AGE_BANDS, description="Age in bands of years")
-    sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
-    deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
     not_seen: str = pa.Field(description="How, as not_seen.csv names it, joined by |")
     last_seen_month: str = pa.Field(
         nullable=True,
@@ -115,14 +106,9 @@ class IcbPeopleNotSeen(Contract):
     is_possible_ghost: bool = pa.Field(description="No trace of any kind for long: the person may have moved away")
 
 
-class IcbWide(Contract):
+class IcbWide(IcbPerson):
     """One row per person of one ICB who is in any cohort: every cohort side by side; null where it does not apply."""
 
-    pseudonym: str = pa.Field(unique=True, description=PSEUDONYM)
-    practice_code: str = pa.Field(nullable=True, description="ODS code of the practice; null if masked")
-    age_band: str = pa.Field(nullable=True, isin=AGE_BANDS + WIDE_AGE_BANDS, description="Age in bands of years")
-    sex: str = pa.Field(nullable=True, isin=SEXES, description="Registered sex; null if masked")
-    deprivation_fifth: pl.Int8 = pa.Field(nullable=True, ge=1, le=5, description="Deprivation fifth, 1 most deprived")
     is_on_the_list: bool = pa.Field(description="Is on a practice's list of this week")
     complex_care_rank: pl.Int64 = pa.Field(nullable=True, ge=1, description="Rank in complex care; null if no place")
     risk_avoidable_admission_12m: pl.Float64 = pa.Field(
