@@ -139,6 +139,19 @@ def test_dissents_must_come_with_a_practice_that_moves(tmp_path: Path, brought: 
         assert held(settings, "events").height == 7
 
 
+def test_dissents_are_looked_for_in_the_icb_where_the_practice_was(tmp_path: Path) -> None:
+    settings = emis_files.workspace(tmp_path / "workspace")
+    systmone_files.whole_extract().add_dissent(90, 1).write(settings.landing)
+    ingest(settings)
+    emis_files.whole_extract().write(settings.landing)
+    accept(settings, "emis", moment_of(ingest(settings), "emis"))
+    epraccur = settings.landing / "reference" / "epraccur.csv"
+    moved = epraccur.read_text("utf-8").replace(f'Y99","{emis_files.ICB}', 'Y99","QYY', 1)
+    epraccur.write_text(moved, "utf-8")
+    assert "1 of them without one" in ingest(settings).refused[0].reason
+    assert held(settings, "events").filter(pl.col("concept_id").is_in(codes_of(DISSENTS))).height == 1
+
+
 def test_a_late_delivery_of_the_supplier_before_changes_nothing(moving: Settings) -> None:
     accept(moving, "systmone", moment_of(ingest(moving), "systmone"))
     ingest(moving)

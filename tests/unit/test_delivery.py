@@ -22,6 +22,7 @@ from mesh_client import MeshClient
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
+from pipelines.io.durable import hold_lock
 from pipelines.io.releases import renew_release, send
 from pipelines.io.releases.options import ReleaseRefusedError
 from pipelines.io.releases.send import Receipt, not_sent, send_lists
@@ -169,6 +170,22 @@ def test_without_a_mailbox_or_a_store_nothing_leaves(tmp_path: Path) -> None:
 def test_a_release_leaves_in_its_own_week_only(tmp_path: Path, days: int) -> None:
     with pytest.raises(ReleaseRefusedError, match="may leave until 2026-11-23"):
         renew_release(Settings(home=tmp_path), MONDAY, leaves_on=MONDAY + dt.timedelta(days=days))
+
+
+def test_a_release_no_longer_leaves_once_a_later_one_is_out(tmp_path: Path) -> None:
+    (tmp_path / "releases" / "2026-11-23").mkdir(parents=True)
+    with pytest.raises(ReleaseRefusedError, match="2026-11-23 is out"):
+        renew_release(Settings(home=tmp_path), MONDAY, leaves_on=MONDAY + dt.timedelta(days=7))
+
+
+def test_two_runs_never_send_at_once(tmp_path: Path, service: str) -> None:
+    settings, release = made(tmp_path, service)
+    with (
+        hold_lock(settings.sent / ".lock", AssertionError()),
+        pytest.raises(ReleaseRefusedError, match="another run is sending"),
+    ):
+        sent(settings, release)
+    assert received(service, BOXES["X26"]) == []
 
 
 def folders(home: Path, text: str = "one") -> Path:

@@ -264,8 +264,10 @@ class _Practices:
 
     def _check_dissents(self, practice: Practice, loaded: Loaded) -> None:
         """Refuses a practice from a new supplier if a dissent that is held of its people did not come with them."""
-        settled = self.store.switch.current(history_path(self.store.settings, "events", practice.icb_code))
-        held = [settled, *(change.staged["events"] for change in self.landing.changes if "events" in change.staged)]
+        switch = self.store.switch
+        # Wherever they lie: the practice may have changed ICB too.
+        settled = [switch.current(path) for path in switch.finals(self.store.settings.history / "events")]
+        held = settled + [change.staged["events"] for change in self.landing.changes if "events" in change.staged]
         brought = [change.staged["events"] for change in loaded.changes if "events" in change.staged]
         before, now = self._dissenters(held, practice), self._dissenters(brought, practice)
         if lost := len(before - now):
@@ -278,7 +280,7 @@ class _Practices:
     def _dissenters(self, paths: list[Path], practice: Practice) -> set[int]:
         """The practice's people with a dissent in any of these tables of events."""
         columns = {"practice_code": pl.String, "person_id": pl.Int64, "concept_id": pl.Int64}
-        found = [pl.scan_parquet(path).select(list(columns)) for path in paths if path.exists()]
+        found = [pl.scan_parquet(path).select(list(columns)) for path in paths]
         entries = pl.concat([pl.LazyFrame(schema=columns), *found])
         own = entries.filter(pl.col("practice_code") == practice.practice_code, is_dissent())
         here = own.join(practice.people.lazy().select("person_id"), on="person_id", how="semi")

@@ -110,12 +110,15 @@ def renew_release(settings: Settings, as_of: dt.date, *, leaves_on: dt.date) -> 
     Who opted out, died or moved away since is left out; if nobody did, the bytes are those that were there.
 
     Raises:
-        ReleaseRefusedError: the week is over, or what ``write_release`` raises.
+        ReleaseRefusedError: the week is over, a later one is out, or what ``write_release`` raises.
     """
     if not as_of <= leaves_on <= as_of + WEEK:
         raise ReleaseRefusedError(
             f"the release of {as_of} may leave until {as_of + WEEK}, not on {leaves_on}; run a later week first"
         )
+    later = max((path.name for path in settings.releases.glob("????-??-??")), default="")
+    if later > as_of.isoformat():
+        raise ReleaseRefusedError(f"the release of {later} is out, so that of {as_of} no longer leaves")
     return write_release(settings, as_of, disclosed_on=leaves_on)
 
 

@@ -14,7 +14,7 @@ import requests
 from mesh_client import MeshClient, MeshError
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.io.durable import write_aside
+from pipelines.io.durable import hold_lock, write_aside
 from pipelines.io.releases.options import ReleaseRefusedError
 from pipelines.settings import Mesh, Settings
 
@@ -49,14 +49,15 @@ def send_lists(settings: Settings, release: Path, *, as_of: dt.date, on: dt.date
     A list that was sent before, or may have been, is not sent again; the service is asked what became of it.
 
     Raises:
-        ReleaseRefusedError: no mailbox is set up, or the file of passwords is not as expected.
+        ReleaseRefusedError: no mailbox is set up, the file of passwords is not as expected, or another run sends.
         ConnectionError: the service cannot be reached; lists already taken are on record.
     """
     if settings.mesh is None:
         raise ReleaseRefusedError("no MESH mailbox: set CASEFINDER_MESH__URL and the others of docs/analyst.md")
     passwords = read_passwords(settings.workbook_passwords)
     workbooks = sorted(release.glob("practices/*/target_list.xlsx"))
-    with _reached(settings.mesh) as client:
+    busy = ReleaseRefusedError("another run is sending lists; wait until it ends, then run again")
+    with hold_lock(settings.sent / ".lock", busy), _reached(settings.mesh) as client:
         post = _Post(client, settings.mesh, settings.sent / as_of.isoformat(), on, passwords)
         return [post.deliver(workbook) for workbook in workbooks]
 
