@@ -1,4 +1,4 @@
-"""The sets of codes that are taken out of GP records before anything is computed from them, as data."""
+"""The sets of codes that are taken out of GP and hospital records before anything is computed from them, as data."""
 
 from functools import cache
 
@@ -40,3 +40,17 @@ def starter_codes() -> pl.DataFrame:
     if bad or unknown:
         raise ValueError(f"sensitive/starter.csv: {len(bad)} codes fail the check digit; unknown sets: {unknown}")
     return rows.select("set", concept_id=pl.col("code").cast(pl.Int64))
+
+
+@cache
+def hospital_codes() -> pl.DataFrame:
+    """One row per set and group of hospital codes: set, column of a spell, prefix (a pattern), replaced_by.
+
+    Raises:
+        ValueError: a set is not known.
+    """
+    rows = read_definition_csv("sensitive/hospital.csv")
+    unknown = sorted(set(rows["set"]) - set(load_sensitive_sets()))
+    if unknown:
+        raise ValueError(f"sensitive/hospital.csv: unknown sets: {unknown}")
+    return rows.select("set", "column", "prefix", "replaced_by")

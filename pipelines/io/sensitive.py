@@ -1,4 +1,4 @@
-"""Which codes are taken out of GP records: the public starter codes, licensed reference sets, signed exceptions."""
+"""Which codes are taken out of records: the public starter codes, licensed reference sets, signed exceptions."""
 
 import datetime as dt
 from functools import cached_property
@@ -8,7 +8,7 @@ import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from data_contracts.sensitive import load_sensitive_sets, starter_codes
+from data_contracts.sensitive import hospital_codes, load_sensitive_sets, starter_codes
 from pipelines.settings import Settings
 
 CODES = {"set": pl.String, "concept_id": pl.Int64}
@@ -58,6 +58,19 @@ class SensitiveCodes:
         kept = self.kept_on(day)
         codes = pl.concat([starter_codes(), self.listed])
         return codes.filter(~pl.col("set").is_in(kept)).select("concept_id").unique().sort("concept_id")
+
+    def hidden_on(self, day: dt.date) -> list[tuple[str, str, str]]:
+        """What is hidden in hospital spells on a day: column, pattern of a code in its list, what stands instead.
+
+        Raises:
+            SensitiveSetsError: the decisions cannot be read.
+        """
+        rows = hospital_codes().filter(~pl.col("set").is_in(self.kept_on(day)))
+        patterns = rows.group_by("column", "replaced_by").agg(pl.col("prefix").unique().sort().str.join("|"))
+        return [
+            (column, rf"(^|\|)(?:{prefixes})[^|]*", rf"\1{instead}")
+            for column, instead, prefixes in patterns.sort("column", "replaced_by").iter_rows()
+        ]
 
     def kept_on(self, day: dt.date) -> list[str]:
         """The sets that a signed decision leaves in on a day.

@@ -22,8 +22,8 @@ from pipelines.io.queries import Query, load_query
 from pipelines.io.sensitive import SensitiveCodes
 from pipelines.settings import Settings
 
-CODED = "events"
-"""The table whose rows carry codes of GP records, sensitive ones among them."""
+CODED, SPELLS = "events", "spells"
+"""The tables whose rows carry codes, sensitive ones among them: GP entries, and lists of hospital codes."""
 ROW_GROUP_ROWS = 122_880
 PREVIOUS = "previous_"
 """Before a table's name: the table of the latest earlier week, empty if there is none."""
@@ -110,11 +110,12 @@ class Warehouse:
         if table in MAY_BE_ABSENT and not parts:
             return empty_table(table).lazy()
         rows = pl.scan_parquet(list(dict.fromkeys(parts)), glob=False)
-        return (
-            rows.join(self.sensitive.stripped_on(as_of).lazy(), on="concept_id", how="anti")
-            if table == CODED
-            else rows
-        )
+        if table == CODED:
+            return rows.join(self.sensitive.stripped_on(as_of).lazy(), on="concept_id", how="anti")
+        if table == SPELLS:
+            for column, pattern, instead in self.sensitive.hidden_on(as_of):
+                rows = rows.with_columns(pl.col(column).str.replace_all(pattern, instead.replace("\\1", "${1}")))
+        return rows
 
     def write(self, table: str, as_of: dt.date, icb: str, frame: pl.DataFrame | pl.LazyFrame) -> Path:
         """Writes one ICB's part of a table made in Python, in the contract's column order, and returns its path."""
@@ -221,6 +222,10 @@ class Warehouse:
             add_table(connection, f"{prefix}stripped", self.sensitive.stripped_on(as_of))
             connection.read_parquet(found).create_view(f"{prefix}held_{table}")
             connection.execute(strip_sql(f"{prefix}{table}", f"{prefix}held_{table}", f"{prefix}stripped"))
+        elif found and table == SPELLS:
+            connection.read_parquet(found).create_view(f"{prefix}held_{table}")
+            hidden = self.sensitive.hidden_on(as_of)
+            connection.execute(hide_sql(f"{prefix}{table}", f"{prefix}held_{table}", hidden))
         elif found:
             connection.read_parquet(found).create_view(f"{prefix}{table}")
         else:
@@ -232,10 +237,13 @@ class Warehouse:
         found = [str(path) for path in paths if path.exists()]
         if not found:
             return
+        listed = ", ".join(_sql_text(path) for path in found)
         if table == CODED:
             add_table(connection, "stripped_codes", self.sensitive.stripped_on(as_of))
-            listed = ", ".join(_sql_text(path) for path in found)
             connection.execute(strip_sql(table, f"read_parquet([{listed}])", "stripped_codes"))
+        elif table == SPELLS:
+            hidden = self.sensitive.hidden_on(as_of)
+            connection.execute(hide_sql(table, f"read_parquet([{listed}])", hidden))
         else:
             connection.read_parquet(found).create_view(table)
         contract = CONTRACTS[table]
@@ -272,6 +280,15 @@ class Warehouse:
 def strip_sql(view: str, rows: str, codes: str) -> str:
     """A statement that makes a view of rows without those whose concept is among the codes."""
     return f"create view {view} as select * from {rows} where concept_id not in (select concept_id from {codes})"  # noqa: S608
+
+
+def hide_sql(view: str, rows: str, hidden: list[tuple[str, str, str]]) -> str:
+    """A statement that makes a view of rows in whose lists of codes something neutral stands for the hidden ones."""
+    columns = ", ".join(
+        f"regexp_replace({column}, {_sql_text(pattern)}, {_sql_text(instead)}, 'g') as {column}"
+        for column, pattern, instead in hidden
+    )
+    return f"create view {view} as select * {f'replace ({columns})' if columns else ''} from {rows}"  # noqa: S608
 
 
 def add_table(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:

@@ -8,6 +8,7 @@ import calendar
 import datetime as dt
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from data_contracts.clinical.definitions import load_features, resolutions
@@ -34,8 +35,7 @@ class Person:
 def decide(person: Person, as_of: Day) -> dict[str, dict[str, Any]]:
     """Where a person stands in each programme that concerns them on one date, by programme."""
     found = {}
-    for name in load_programmes():
-        rules = [rule for rule in _rules(as_of) if rule["programme"] == name]
+    for name, rules in _rules(as_of).items():
         facts = _Facts(person, name, rules, as_of)
         fitting = [rule for rule in rules if _fits(rule, facts)]
         if fitting:
@@ -43,13 +43,14 @@ def decide(person: Person, as_of: Day) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _rules(as_of: Day) -> list[dict[str, Any]]:
-    rows = load_rules().with_row_index("place").rows(named=True)
-    return [
-        row
-        for row in rows
-        if row["effective_from"] <= as_of and (not row["effective_to"] or as_of < row["effective_to"])
-    ]
+@cache
+def _rules(as_of: Day) -> dict[str, list[dict[str, Any]]]:
+    """The rules in force by programme, in the file's order."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in load_programmes()}
+    for row in load_rules().with_row_index("place").rows(named=True):
+        if row["effective_from"] <= as_of and (not row["effective_to"] or as_of < row["effective_to"]):
+            found[row["programme"]].append(row)
+    return found
 
 
 class _Facts:
@@ -100,17 +101,19 @@ class _Facts:
         return (run[0], run[-1]) if run else None
 
 
+@cache
 def _meanings(programme: str) -> dict[int, list[tuple[str, str | None, str | None]]]:
-    if programme not in _CODES:
-        rows = load_codes().filter(programme=programme).drop_nulls("concept_id").rows(named=True)
-        codes: dict[int, list[tuple[str, str | None, str | None]]] = {}
-        for row in rows:
-            codes.setdefault(row["concept_id"], []).append((row["role"], row["result"], row["channel"]))
-        _CODES[programme] = codes
-    return _CODES[programme]
+    rows = load_codes().filter(programme=programme).drop_nulls("concept_id").rows(named=True)
+    codes: dict[int, list[tuple[str, str | None, str | None]]] = {}
+    for row in rows:
+        codes.setdefault(row["concept_id"], []).append((row["role"], row["result"], row["channel"]))
+    return codes
 
 
-_CODES: dict[str, dict[int, list[tuple[str, str | None, str | None]]]] = {}
+@cache
+def _group(name: str) -> list[dict[str, Any]]:
+    """The rows that say who is in a group."""
+    return load_groups().filter(group=name).rows(named=True)
 
 
 def _fits(rule: dict[str, Any], facts: _Facts) -> bool:
@@ -131,7 +134,7 @@ def _fits(rule: dict[str, Any], facts: _Facts) -> bool:
 def _since(group: str, person: Person, as_of: Day) -> Day | None:
     """Since when a person is in a group; None if not."""
     days = []
-    for row in load_groups().filter(group=group).rows(named=True):
+    for row in _group(group):
         if row["kind"] == "feature":
             if person.features.get(row["key"], 0) >= row["at_least"]:
                 days.append(_minus(as_of, f"{load_features()[row['key']].months}mo"))

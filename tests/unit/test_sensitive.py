@@ -4,10 +4,12 @@ import datetime as dt
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from data_contracts.codelists import codes_of
-from data_contracts.sensitive import load_sensitive_sets, starter_codes
+from data_contracts.sensitive import hospital_codes, load_sensitive_sets, starter_codes
+from pipelines.io.queries import load_query
 from pipelines.io.sensitive import REFSET, SensitiveCodes, SensitiveSetsError
 from pipelines.io.warehouse import Warehouse
 from pipelines.io.weekly_build import build_tables
@@ -140,3 +142,48 @@ def test_analysts_do_not_see_sensitive_codes(warehouse: Warehouse) -> None:
         comment = connection.execute("select comment from duckdb_views() where view_name = 'events'").fetchone()
     assert found == [(1, codes_of("copd")[0]), (2, codes_of("copd")[0])]
     assert comment
+
+
+CODES = ["I500|B20X|J440", "B24|B240|I500", "A499|A50|A65X", "O982|O984|Z315", None]
+HIDDEN = ["I500|R69X|J440", "R69X|R69X|I500", "A499|R69X|A65X", "R69X|O984|Z315", None]
+
+
+@pytest.fixture
+def hospital(settings: Settings) -> Warehouse:
+    """People with lists of hospital codes, sensitive ones among them."""
+    made = Warehouse(settings)
+    made.write("registrations", AS_OF, "QE1", table("registrations", "person_id\n1"))
+    spells = pl.concat([table("spells", f"person_id | admitted_date\n{number} | 2026-01-05") for number in range(5)])
+    codes = [pl.Series("diagnosis_codes", CODES), pl.Series("procedure_codes", ["Q131|W371", *[None] * 4])]
+    made.write("spells", AS_OF, "QE1", spells.with_columns(codes))
+    return made
+
+
+def codes_read(warehouse: Warehouse) -> list[list[str | None]]:
+    """Diagnoses by person and the first person's procedures: as frames, by SQL files and by analysts."""
+    frame = warehouse.read("spells", AS_OF).collect()
+    with warehouse._connection(load_query("avoidable_admissions"), AS_OF, ["QE1"]) as connection:
+        sql = connection.table("spells").pl()
+    with duckdb.connect(str(warehouse.publish_catalogue(AS_OF)), read_only=True) as connection:
+        catalogue = connection.table("spells").pl()
+    found = [rows.sort("person_id") for rows in (frame, sql, catalogue)]
+    assert found[0].equals(found[1])
+    assert found[0].equals(found[2])
+    return [found[0]["diagnosis_codes"].to_list(), found[0]["procedure_codes"].to_list()]
+
+
+def test_something_neutral_stands_for_a_sensitive_hospital_code(hospital: Warehouse) -> None:
+    diagnoses, procedures = codes_read(hospital)
+    assert diagnoses == HIDDEN
+    assert procedures[0] == "&|W371"
+    decide(hospital.settings, f"sexually_transmitted_disease: {SIGNED}\nassisted_fertilisation: {SIGNED}")
+    diagnoses, procedures = codes_read(Warehouse(hospital.settings))
+    assert diagnoses == CODES
+    assert procedures[0] == "&|W371", "the act of 2008 forbids it still"
+
+
+def test_the_list_of_hospital_codes_names_known_sets_and_columns() -> None:
+    assert set(hospital_codes()["column"]) == {"diagnosis_codes", "procedure_codes"}
+    assert set(hospital_codes()["set"]) == set(load_sensitive_sets())
+    spells = pl.DataFrame({"code": hospital_codes()["replaced_by"]})
+    assert not spells["code"].str.contains("^(?:" + "|".join(hospital_codes()["prefix"]) + ")").any()
