@@ -391,6 +391,19 @@ class StagedPersonKeys(Contract):
     has_readable_dates: bool = _must_be(True, "date_not_readable")
 
 
+class StagedSupersededNumbers(Contract):
+    """One row per NHS number that another has taken the place of."""
+
+    person_id: pl.Int64 = pa.Field(
+        description="Pseudonym of the superseded number", metadata={"missing": "nhs_number_not_valid"}
+    )
+    new_person_id: pl.Int64 = pa.Field(
+        description="Pseudonym of the number that holds", metadata={"missing": "nhs_number_not_valid"}
+    )
+    has_one_successor: bool = _must_be(True, "two_successors")
+    is_circle: bool = _must_be(False, "leads_in_a_circle")
+
+
 class StagedMethodRules(Contract):
     """One row per field and value of a visit: how the admission came about."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.actions import load_actions
-from pipelines.io.identity import load_key, person_id, valid_nhs_numbers
+from pipelines.io.identity import load_key, person_ids, read_superseded, renamed_people, valid_nhs_numbers
 from pipelines.io.target_lists import read_weekly_tables
 from pipelines.io.warehouse import Warehouse
 from pipelines.steps.explain import Finding, Question, count_kept, explain_person
@@ -31,7 +31,8 @@ def explain_nhs_number(warehouse: Warehouse, *, practice_code: str, nhs_number: 
     if number is None:
         raise ValueError("expected an NHS number of ten digits with a right check digit; found something else")
     icb = _icb_of(warehouse, practice_code)
-    person = person_id(number, load_key(warehouse.settings))
+    asked_about = person_ids([number], load_key(warehouse.settings)).to_frame()
+    person = renamed_people(asked_about, read_superseded(warehouse.settings)).item()
     tables = read_weekly_tables(warehouse, as_of, icb)
     lists = warehouse.read("target_lists", as_of, icb).collect()
     closed = warehouse.read("closed_practices", as_of, icb).collect()

@@ -39,6 +39,7 @@ class HistoryError(Exception):
 class Change:
     """What one delivery changes in one ICB: staged rows by table, keys and people to take out, people renamed.
 
+    With ``is_one_person`` both names of the renamed are one person's, so registrations and hospital records move too.
     A row in ``staged`` replaces an older one with the same record id. Of a table that is ``renewed`` the older rows
     of the practice go, but for those whose keys are ``spared``. Changes apply in the order given.
     """
@@ -50,6 +51,7 @@ class Change:
     moved_people: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MOVED_PEOPLE))
     renewed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RENEWED))
     spared: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GONE_KEYS))
+    is_one_person: bool = False
 
 
 def history_path(settings: Settings, table: str, icb_code: str) -> Path:
@@ -197,7 +199,8 @@ def _touches(changes: list[Change], table: str) -> bool:
         table in change.staged
         or (change.gone_keys["table"] == table).any()
         or (change.renewed["table"] == table).any()
-        or (is_child and (change.gone_people.height > 0 or change.moved_people.height > 0))
+        or (is_child and change.gone_people.height > 0)
+        or ((is_child or change.is_one_person) and change.moved_people.height > 0)
         for change in changes
     )
 

@@ -28,6 +28,10 @@ PEOPLE = {
 """Columns of the identity store: one row per person and patient record."""
 WITHHELD = {"record_id": pl.Int64, "practice_code": pl.String, "reason": pl.String}
 """Columns of the list of patient records that are kept out: one row per record."""
+SUPERSEDED = {"person_id": pl.Int64, "new_person_id": pl.Int64, "new_nhs_number": pl.String}
+"""Columns of the list of superseded NHS numbers: one row per number that another has taken the place of."""
+CHAIN_DOUBLINGS = 6
+"""Chains of up to 64 superseded numbers are followed to their end."""
 OPT_OUT_REPLY = {"person_id": pl.Int64, "answered_date": pl.Date}
 """Columns of the national opt-out allow list: one row per person who may stay in."""
 
@@ -136,6 +140,41 @@ def people_path(settings: Settings, icb_code: str) -> Path:
 def withheld_path(settings: Settings, icb_code: str) -> Path:
     """Where the list of withheld patient records of one ICB lies."""
     return settings.identity / "withheld" / f"{icb_code}.parquet"
+
+
+def superseded_path(settings: Settings) -> Path:
+    """Where the list of superseded NHS numbers lies."""
+    return settings.identity / "superseded_numbers.parquet"
+
+
+def current_numbers(pairs: pl.DataFrame) -> pl.DataFrame:
+    """One row per superseded person, sorted, with the end of each chain; a circle stays one."""
+    for _ in range(CHAIN_DOUBLINGS):
+        further = pairs.select(new_person_id="person_id", last_id="new_person_id", last_number="new_nhs_number")
+        joined = pairs.join(further, on="new_person_id", how="left", validate="m:1", maintain_order="left")
+        pairs = joined.select(
+            "person_id",
+            new_person_id=pl.coalesce("last_id", "new_person_id"),
+            new_nhs_number=pl.coalesce("last_number", "new_nhs_number"),
+        )
+    return pairs.sort("person_id")
+
+
+def read_superseded(settings: Settings) -> pl.DataFrame:
+    """One row per superseded person, with the person and NHS number that hold now."""
+    path = superseded_path(settings)
+    return current_numbers(pl.read_parquet(path) if path.is_file() else pl.DataFrame(schema=SUPERSEDED))
+
+
+def renamed_people(rows: pl.DataFrame, superseded: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the person and NHS number that hold now; ``superseded`` has one row per superseded person."""
+    if superseded.is_empty():
+        return rows
+    joined = rows.join(superseded, on="person_id", how="left", validate="m:1", maintain_order="left")
+    now = {"person_id": pl.coalesce("new_person_id", "person_id")}
+    if "nhs_number" in rows.columns:
+        now["nhs_number"] = pl.coalesce("new_nhs_number", "nhs_number")
+    return joined.with_columns(**now).select(rows.columns)
 
 
 def opt_out_path(settings: Settings) -> Path:

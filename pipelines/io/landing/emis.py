@@ -9,7 +9,6 @@ import polars as pl
 
 from data_contracts.tables import staging as contracts
 from pipelines.io.history import CHILDREN
-from pipelines.io.identity import person_ids
 from pipelines.io.landing import emis_checks, emis_rows
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
@@ -172,10 +171,8 @@ class _Loading(PracticeLoading):
 
         def convert(rows: pl.DataFrame) -> pl.DataFrame:
             typed = emis_rows.type_patients(rows, self.setting)
-            return typed.with_columns(
-                self.pseudonyms(typed, emis_rows.record_message("patient_guid")).alias("record_id"),
-                person_ids(typed["nhs_number"], self.bench.key),
-            )
+            records = self.pseudonyms(typed, emis_rows.record_message("patient_guid"))
+            return self.bench.with_people(typed.with_columns(records.alias("record_id")))
 
         decided = self._decide("Admin_Patient", contracts.StagedPatients, convert)
         self._stage("registrations", [decided])

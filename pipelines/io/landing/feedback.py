@@ -11,7 +11,7 @@ import polars as pl
 
 from data_contracts.actions import load_actions
 from pipelines.io.feedback import ANSWERS, answers_path
-from pipelines.io.identity import person_ids, valid_nhs_numbers
+from pipelines.io.identity import valid_nhs_numbers
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
@@ -108,9 +108,9 @@ def load_answers(file: LandedFile, bench: Bench) -> Answers:
     )
     good, bad = checked.filter(reasons=""), checked.filter(pl.col("reasons") != "")
     return Answers(
-        good=good.with_columns(
-            person_ids(good["number"], bench.key).alias("person_id"), practice_code=pl.lit(file.source)
-        ).select(list(ANSWERS)),
+        good=bench.with_people(good.drop("nhs_number").rename({"number": "nhs_number"}))
+        .with_columns(practice_code=pl.lit(file.source))
+        .select(list(ANSWERS)),
         held=bad.select(
             "line",
             "reasons",

@@ -14,7 +14,7 @@ from data_contracts.codelists import is_valid_sctid
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
 from pipelines.io.history import CHILDREN, DATES, GONE_KEYS, GONE_PEOPLE, RENEWED, Change
-from pipelines.io.identity import PEOPLE, person_ids, record_ids, valid_nhs_numbers
+from pipelines.io.identity import PEOPLE, record_ids, valid_nhs_numbers
 from pipelines.io.landing.conversion import are_readable, day_of, number_of, whole_of
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
@@ -112,11 +112,8 @@ class _Loading:
         key = pl.coalesce("text_record_key", content)
         message = pl.concat_str(pl.lit(f"{NAME}|{self.practice.practice_code}|{table}"), key, separator="|")
         numbers = valid_nhs_numbers(rows["text_nhs_number"])
-        return rows.with_columns(
-            record_ids(self.bench.con, rows.select(message).to_series(), self.bench.key).alias("record_id"),
-            person_ids(numbers, self.bench.key),
-            nhs_number=numbers,
-        )
+        records = record_ids(self.bench.con, rows.select(message).to_series(), self.bench.key)
+        return self.bench.with_people(rows.with_columns(records.alias("record_id"), nhs_number=numbers))
 
     def _type(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows in the history table's types, with what the staging contract asks beside them."""

@@ -7,6 +7,7 @@ import pandera.polars as pa
 import polars as pl
 
 from data_contracts.tables import staging as contracts
+from pipelines.io.identity import renamed_people
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.hospital_codes import stage_codes
@@ -75,10 +76,13 @@ class HospitalFeed:
             return
         records = Records(store, Precedence.model_validate(load_feed(self.name).words["precedence"]))
         if landing.has_new_people:
+            work = store.work(self.name, "renamed")
+            landing.changes += records.rename(landing.superseded, landing.roster, work)
             records.follow(landing.roster)
         known = Known(
             {name: store.read(store.state_path(f"hospital_{name}"), MEMORIES[name].columns) for name in KEPT}
         )
+        known.frames["person_keys"] = renamed_people(known["person_keys"], landing.superseded)
         for source, moment, files in deliveries:
             landing.tell(f"{self.name} {moment}")
             shared = {**known.frames, "held": records.index()}

@@ -12,7 +12,7 @@ import polars as pl
 
 from data_contracts.registry import HISTORY
 from pipelines.io.history import GONE_KEYS, Change
-from pipelines.io.identity import record_ids
+from pipelines.io.identity import record_ids, renamed_people
 from pipelines.io.landing.hospital_known import Known
 from pipelines.io.landing.store import Store
 from pipelines.steps import stays
@@ -140,6 +140,35 @@ class Records:
                     self.write(pl.concat([self.held(kind, str(home)), own.drop("home").lazy()]), kind, str(home))
                 self.write(held.join(away.lazy(), on="record_id", how="anti"), kind, icb_code)
 
+    def rename(self, superseded: pl.DataFrame, roster: pl.DataFrame, work: Path) -> list[Change]:
+        """Keeps records of superseded people under the numbers that hold now; returns what changes in history.
+
+        What two numbers of one person tell of a stay is told apart anew, as if it had come under one.
+        """
+        concerned = pl.concat([superseded["person_id"], superseded["new_person_id"]]).unique().to_frame().lazy()
+        homes = roster.select("person_id", home="icb_code")
+        changes = []
+        for kind in KINDS:
+            codes = self.icb_codes(kind)
+            parts = [self.held(kind, code).with_columns(lay=pl.lit(code)) for code in codes]
+            held = pl.concat([pl.LazyFrame(schema=kind.columns | {"lay": pl.String()}), *parts])
+            before = held.join(concerned, on="person_id", how="semi").collect()
+            if before.join(superseded, on="person_id", how="semi").is_empty():
+                continue
+            after = renamed_people(before, superseded).join(homes, on="person_id", how="left", maintain_order="left")
+            after = after.with_columns(home=pl.coalesce("home", "lay")).drop("lay")
+            others = {code: self.held(kind, code).join(concerned, on="person_id", how="anti") for code in codes}
+            for (home,), own in after.group_by("home", maintain_order=True):
+                merger = _Merger(self, kind, str(home), work, Known({}), roster)
+                old = before.join(own, on="record_id", how="semi", maintain_order="left").drop("lay")
+                told, change = merger.work_out(old, own.drop("home").sort("person_id", "record_id"), work, 0)
+                changes.append(change)
+                empty = pl.LazyFrame(schema=kind.columns)
+                others[str(home)] = pl.concat([others.get(str(home), empty), told.lazy()])
+            for code, frame in others.items():
+                self.write(frame, kind, code)
+        return changes
+
     def apply(self, kind: Kind, work: Path, known: Known, roster: pl.DataFrame) -> list[Change]:
         """Takes in what one delivery staged, deleted or replaced, ICB by ICB; returns what changes in history."""
         numbers = {name: kind.columns[name] for name in ("record_id", "version")}
@@ -186,7 +215,7 @@ class _Merger:
             own = people.filter(people % slices == number).to_frame().lazy()
             before = held.join(own, on="person_id", how="semi").collect()
             added = fresh.join(own, on="person_id", how="semi").collect()
-            after, change = self._work_out(before, self._after(before, added, gone, codes), work, number)
+            after, change = self.work_out(before, self._after(before, added, gone, codes), work, number)
             path = work / f"records_{number}.parquet"
             after.write_parquet(path, compression="lz4")
             parts.append(pl.scan_parquet(path))
@@ -236,14 +265,14 @@ class _Merger:
             after = after.with_columns(pl.coalesce(name, pl.lit([], dtype)) for name, dtype in CODE_LISTS.items())
         return after.sort("person_id", "record_id")
 
-    def _work_out(
+    def work_out(
         self, before: pl.DataFrame, after: pl.DataFrame, work: Path, number: int
     ) -> tuple[pl.DataFrame, Change]:
         """The records with the day each was first known, and what changes in history."""
         _, old = self._rows(before)
         told, new = self._rows(after)
         new = stays.keep_known_dates(new, old, self.kind.content)
-        path = work / f"{self.kind.history}_{number}.parquet"
+        path = work / f"{self.kind.history}_{self.icb_code}_{number}.parquet"
         new.select(list(HISTORY[self.kind.history].to_schema().columns)).write_parquet(path, compression="lz4")
         gone = old.join(new, on="record_id", how="anti").select(
             table=pl.lit(self.kind.history), record_id="record_id"

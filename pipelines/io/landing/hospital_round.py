@@ -7,7 +7,7 @@ import pandera.polars as pa
 import polars as pl
 
 from data_contracts.tables import staging as contracts
-from pipelines.io.identity import person_ids, record_ids, valid_nhs_numbers
+from pipelines.io.identity import record_ids, valid_nhs_numbers
 from pipelines.io.landing import hospital_rows
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
@@ -47,10 +47,9 @@ class Round:
     def take_person_keys(self) -> None:
         """Learns which person a pseudonym stands for."""
         for gathered, rows in self.read("PERSON_KEYS", key="pseudonym"):
-            typed = rows.with_columns(
-                person_ids(valid_nhs_numbers(rows["text_nhs_number"]), self.bench.key),
-                self.ids(rows, pl.lit("person"), hospital_rows.text_of("pseudonym", self.words)),
-            )
+            pseudonyms = self.ids(rows, pl.lit("person"), hospital_rows.text_of("pseudonym", self.words))
+            numbers = valid_nhs_numbers(rows["text_nhs_number"])
+            typed = self.bench.with_people(rows.with_columns(pseudonyms, nhs_number=numbers))
             self.known.add("person_keys", self.decide("PERSON_KEYS", typed, gathered, contracts.StagedPseudonyms))
 
     def take_deletions(self, log: str, table: str) -> None:
@@ -156,12 +155,15 @@ class Round:
         numbers = valid_nhs_numbers(rows.select(hospital_rows.text_of("nhs_number", words)).to_series())
         pseudonym = hospital_rows.told_pseudonym(rows, words)
         keys = self.known["person_keys"].rename({"record_id": "pseudonym_id", "person_id": "keyed_id"})
-        found = rows.with_columns(
-            person_ids(numbers, self.bench.key),
-            self.ids(rows, pl.lit("person"), pseudonym).alias("pseudonym_id"),
-            has_person_key=numbers.is_not_null() | rows.select(pseudonym.is_not_null()).to_series(),
-            is_identity_withheld=hospital_rows.is_withheld_identity(rows, words),
-        ).join(keys, on="pseudonym_id", how="left", validate="m:1", maintain_order="left")
+        found = (
+            self.bench.with_people(rows.with_columns(nhs_number=numbers))
+            .with_columns(
+                self.ids(rows, pl.lit("person"), pseudonym).alias("pseudonym_id"),
+                has_person_key=numbers.is_not_null() | rows.select(pseudonym.is_not_null()).to_series(),
+                is_identity_withheld=hospital_rows.is_withheld_identity(rows, words),
+            )
+            .join(keys, on="pseudonym_id", how="left", validate="m:1", maintain_order="left")
+        )
         found = found.with_columns(person_id=pl.coalesce("person_id", "keyed_id"))
         joined = found.join(self.bench.roster, on="person_id", how="left", validate="m:1", maintain_order="left")
         is_held = pl.col("practice_code").is_not_null() | ~pl.col("has_person_key")

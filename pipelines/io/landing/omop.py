@@ -14,7 +14,7 @@ import polars as pl
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
 from pipelines.io.history import GONE_KEYS, GONE_PEOPLE, Change
-from pipelines.io.identity import PEOPLE, person_ids, record_ids
+from pipelines.io.identity import PEOPLE, record_ids
 from pipelines.io.landing import omop_rows
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
@@ -145,20 +145,21 @@ class _Drop:
             return omop_rows.type_keys(rows, practices)
 
         good = self._decide("person_key", contracts.StagedPersonKeys, convert).drop("record_id")
-        named = good.with_columns(person_ids(good["nhs_number"], self.bench.key))
-        return named.join(
-            self.bench.places.postcodes, on="postcode", how="left", validate="m:1", maintain_order="left"
-        ).select(
-            "person_source",
-            "nhs_number",
-            "person_id",
-            "practice_code",
-            "icb_code",
-            "given_name",
-            "surname",
-            "lsoa_code",
-            "key_registered_date",
-            "key_deregistered_date",
+        return (
+            self.bench.with_people(good)
+            .join(self.bench.places.postcodes, on="postcode", how="left", validate="m:1", maintain_order="left")
+            .select(
+                "person_source",
+                "nhs_number",
+                "person_id",
+                "practice_code",
+                "icb_code",
+                "given_name",
+                "surname",
+                "lsoa_code",
+                "key_registered_date",
+                "key_deregistered_date",
+            )
         )
 
     def _load_people(self, keys: pl.DataFrame) -> None:

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 
 from pipelines.io.history import Change, merge
-from pipelines.io.identity import PEOPLE, WITHHELD
+from pipelines.io.identity import PEOPLE, SUPERSEDED, WITHHELD, person_ids, renamed_people
 from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.places import Places
 from pipelines.io.landing.quarantine import QUARANTINE
@@ -102,13 +102,21 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a delivery is loaded with: engine, key, where to write, places, the current practice of each person."""
+    """What a delivery is loaded with: engine, key, where to write, places, the current practice of each person.
+
+    ``superseded`` has one row per NHS number that another has taken the place of.
+    """
 
     con: duckdb.DuckDBPyConnection
     key: bytes
     work: Path
     places: Places
     roster: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ROSTER))
+    superseded: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SUPERSEDED))
+
+    def with_people(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with the person of each ``nhs_number``; a superseded one gives way to the one that holds."""
+        return renamed_people(rows.with_columns(person_ids(rows["nhs_number"], self.key)), self.superseded)
 
     def practice(self, practice_code: str, delivery: Delivery) -> Practice | None:
         """What is held of a practice, or a new one if the national list has it, else None."""
@@ -145,7 +153,8 @@ It raises LandingError if the delivery as a whole cannot be trusted; nothing of 
 class Landing:
     """One ingest as its feeds see it. ``changes`` wait to be merged; ``changed`` names ICBs by history table.
 
-    ``touched`` are the practices whose state this ingest has changed, by code.
+    ``touched`` are the practices whose state this ingest has changed, by code; ``superseded`` the NHS numbers that
+    others have taken the place of.
     """
 
     store: Store
@@ -159,6 +168,7 @@ class Landing:
     changed: dict[str, list[str]] = field(default_factory=dict)
     touched: dict[str, Practice] = field(default_factory=dict)
     has_new_people: bool = False
+    superseded: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SUPERSEDED))
 
     def deliveries(self, feed: str) -> list[tuple[str, str, list[LandedFile]]]:
         """The new files of one feed by source and moment, each source's in order."""
@@ -173,7 +183,9 @@ class Landing:
         Raises:
             LandingError: the task raised one, or the child did not live to answer.
         """
-        facts = {"places": self.places} | ({"roster": self.roster} if has_roster else {})
+        facts = {"places": self.places, "superseded": self.superseded} | (
+            {"roster": self.roster} if has_roster else {}
+        )
         return self.workshop.run(
             task, argument, work=work, facts=facts, where="/".join(("landing", *work.parts[-2:]))
         )

@@ -8,6 +8,7 @@ from pipelines.io.landing import (
     national_opt_out,
     omop,
     reference,
+    superseded_numbers,
     synthea,
     systmone,
 )
@@ -15,6 +16,7 @@ from pipelines.io.landing.protocol import Feed
 
 FEEDS: tuple[Feed, ...] = (
     reference.FEED,
+    superseded_numbers.FEED,
     emis.FEED,
     systmone.FEED,
     synthea.FEED,

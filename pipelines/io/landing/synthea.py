@@ -16,7 +16,7 @@ import polars as pl
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
 from pipelines.io.history import Change
-from pipelines.io.identity import PEOPLE, person_ids, record_ids
+from pipelines.io.identity import PEOPLE, record_ids
 from pipelines.io.landing import synthea_rows
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
@@ -202,7 +202,7 @@ class _Loading:
             numbered = synthea_rows.add_numbers(
                 typed, practice_code=self.practice.practice_code, people=self.practice.people
             )
-            return numbered.with_columns(person_ids(numbered["nhs_number"], self.bench.key))
+            return self.bench.with_people(numbered)
 
         good = self._decide("patients", contracts.StagedMadeUpPeople, convert)
         self.parts["registrations"].append(good)

@@ -8,7 +8,7 @@ import pandera.polars as pa
 import polars as pl
 
 from data_contracts.tables import staging as contracts
-from pipelines.io.identity import PEOPLE, person_ids
+from pipelines.io.identity import PEOPLE
 from pipelines.io.landing import systmone_rows
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
@@ -326,9 +326,9 @@ class _Loading(PracticeLoading):
             typed = systmone_rows.type_patients(rows, self.setting)
             typed = typed.with_columns(
                 self.pseudonyms(typed, self._message("SRPatient")).alias("record_id"),
-                person_ids(typed["nhs_number"], self.bench.key),
                 registered_date=pl.lit(None, dtype=pl.Date),
             )
+            typed = self.bench.with_people(typed)
             present.append(typed["record_id"].drop_nulls())
             return typed
 
