@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.lib.defects.answer_key import plant
+from tests.lib.defects.answer_key import plant, plant_systmone
 from tests.lib.defects.grading import Grader, Score
 from tests.lib.defects.planting import Key
 
@@ -32,6 +33,16 @@ def test_every_defect_is_caught_by_its_rule_and_nothing_else_is_touched(
 def test_there_are_at_least_300_defects_of_35_kinds(score: Score) -> None:
     assert len(score.caught) >= 300
     assert len({defect.kind for defect in score.caught}) >= 35
+
+
+def test_every_defect_of_systmone_is_caught_by_its_rule_and_nothing_else_is_touched(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    found = plant_systmone(tmp_path).grade()
+    record_property("score", str(found))
+    assert found.missed == []
+    assert found.touched == []
+    assert len({defect.kind for defect in found.caught}) >= 50
 
 
 def graded(grader: Grader, change: Callable[[Key], None]) -> Score:

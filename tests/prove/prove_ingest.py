@@ -8,7 +8,7 @@ from pipelines.io.landing.ingest import ingest
 from pipelines.io.ledger import read_ledger
 from pipelines.io.releases.canary import find_identifiers
 from tests.lib.counting import uncounted_files
-from tests.lib.defects.answer_key import plant
+from tests.lib.defects.answer_key import plant, plant_systmone
 from tests.lib.fuzz import fuzz
 from tests.lib.workspaces import digests, land
 from tests.prove.claims import Finding, at_least, exactly, proves
@@ -47,14 +47,20 @@ def garbled_files_are_accounted_for(folder: Path) -> list[Finding]:
 
 @proves("ingest")
 def planted_defects_are_caught(folder: Path) -> list[Finding]:
-    score = plant(folder, each=6, people=4_000, practices=24, seed=11).grade()
-    kinds = len({defect.kind for defect in score.caught})
-    planted = f"{len(score.caught) + len(score.missed)} planted defects of {kinds} kinds"
-    return [
-        at_least("kinds of planted defect", kinds, 35),
-        exactly(f"of {planted}, not caught by the rule meant for them", len(score.missed), 0),
-        exactly(f"records, rows and files that {planted} do not explain", len(score.touched), 0),
-    ]
+    scores = {
+        "EMIS and hospital": plant(folder / "emis", each=6, people=4_000, practices=24, seed=11).grade(),
+        "SystmOne": plant_systmone(folder / "systmone", each=5, people=3_000, practices=15, seed=11).grade(),
+    }
+    findings = []
+    for supplier, score in scores.items():
+        kinds = len({defect.kind for defect in score.caught})
+        planted = f"{len(score.caught) + len(score.missed)} defects of {kinds} kinds planted in {supplier} extracts"
+        findings += [
+            at_least(f"{supplier}: kinds of planted defect", kinds, 35),
+            exactly(f"of {planted}, not caught by the rule meant for them", len(score.missed), 0),
+            exactly(f"records, rows and files that {planted} do not explain", len(score.touched), 0),
+        ]
+    return findings
 
 
 def _numbers(path: Path) -> list[str]:

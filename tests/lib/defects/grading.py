@@ -7,6 +7,7 @@ import polars as pl
 import polars.selectors as cs
 
 from pipelines.io.identity import load_key, person_ids, record_ids
+from pipelines.io.landing.systmone_rows import PARTS, ROOM
 from pipelines.io.ledger import NOT_LOADED, prove, read_ledger
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
@@ -51,7 +52,7 @@ class Grader:
         """Compares records, files, history row for row."""
         prove(read_ledger(self.marred.home))
         score = Score()
-        held, before = _held(self.marred), _held(self.clean)
+        held, before = held_records(self.marred), held_records(self.clean)
         self._grade_records(score, held, before)
         self._grade_files(score)
         self._grade_history(score)
@@ -178,11 +179,7 @@ class Grader:
     def _record_ids(self) -> dict[tuple[str, str], int]:
         """The pseudonym of each record that the key names."""
         named = sorted(self.key.lost | self.key.changed | self.key.added)
-        with duckdb.connect() as con:
-            ids = record_ids(
-                con, pl.Series([message for _, message in named], dtype=pl.String), load_key(self.marred)
-            )
-        return dict(zip(named, ids, strict=True))
+        return dict(zip(named, pseudonyms(self.marred, [message for _, message in named]), strict=True))
 
 
 @dataclass
@@ -211,8 +208,7 @@ class Mended:
         return self._says(person, measure, says)
 
     def _dates(self, record: str) -> list[object]:
-        with duckdb.connect() as con:
-            found = record_ids(con, pl.Series([record]), load_key(self.marred))[0]
+        found = pseudonyms(self.marred, [record])[0]
         return _table(self.marred, "events").filter(record_id=found)["event_date"].to_list()
 
     def _says(self, person: int, measure: str, says: str) -> bool:
@@ -231,6 +227,18 @@ class Mended:
         return len(wanted) == 1 and len(found) == 1 and abs(found[0] - wanted[0]) < 0.001 * abs(wanted[0])
 
 
+def pseudonyms(settings: Settings, messages: list[str]) -> list[int]:
+    """The record ids of the suppliers' records; of a table of SystmOne's they tell the table too."""
+    with duckdb.connect() as con:
+        ids = record_ids(con, pl.Series(messages, dtype=pl.String), load_key(settings))
+    tables = pl.Series(messages, dtype=pl.String).str.split("|").list.get(1, null_on_oob=True)
+    named = pl.DataFrame({"id": ids, "table": tables}).with_columns(
+        part=pl.col("table").replace_strict(PARTS | {"SRPatientRegistration": 0}, default=None, return_dtype=pl.Int64)
+    )
+    parted = pl.col("id") // ROOM * ROOM + pl.col("part")
+    return named.select(pl.coalesce(parted, "id")).to_series().to_list()
+
+
 def _judge(score: Score, defect: Defect, *, is_caught: bool, found: str) -> None:
     if is_caught:
         score.caught.append(defect)
@@ -246,7 +254,7 @@ def _by_file(defects: list[Defect], outcome: str) -> dict[str, list[Defect]]:
     return files
 
 
-def _held(settings: Settings) -> dict[tuple[str, int], str]:
+def held_records(settings: Settings) -> dict[tuple[str, int], str]:
     """File and record number to the reasons of every record in quarantine."""
     names = read_ledger(settings.home).filter(pl.col("status") == "loaded").select("sha256", "practice_code", "file")
     paths = sorted((settings.identity / "quarantine").glob("*/*.parquet"))

@@ -58,7 +58,10 @@ class Key:
 
 @dataclass
 class Sheet:
-    """One file as records that can be changed, appended or garbled before it is written back."""
+    """One file as records that can be changed, appended or garbled before it is written back.
+
+    Text is Latin 1 while it is in here, so that bytes that no defect touches are written as they were read.
+    """
 
     path: Path
     name: str
@@ -75,7 +78,7 @@ class Sheet:
         """A file as it landed: quoted and comma separated, or pipe separated without quotes."""
         is_quoted = path.suffix == ".csv"
         delimiter = "," if is_quoted else "|"
-        with path.open(encoding="utf-8", newline="") as lines:
+        with path.open(encoding="latin-1", newline="") as lines:
             quoting = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
             columns, *rows = csv.reader(lines, delimiter=delimiter, quoting=quoting)
         named = [dict(zip(columns, row, strict=True)) for row in rows]
@@ -115,7 +118,7 @@ class Sheet:
 
     def _line(self, values: list[str]) -> bytes:
         cells = ['"' + value.replace('"', '""') + '"' for value in values] if self.quote else values
-        return self.delimiter.join(cells).encode()
+        return self.delimiter.join(cells).encode("latin-1")
 
 
 @dataclass
