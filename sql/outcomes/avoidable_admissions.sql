@@ -26,46 +26,32 @@ with emergency_spells as (
         and spells.entered_date < $as_of_date
 ),
 
-primary_rules as (
+-- Every code of a spell, once for each length of prefix that rules have; the first code is the primary.
+coded as (
     select
-        acsc_conditions.condition,
-        acsc_conditions.priority,
-        acsc_conditions.prefix
-    from acsc_conditions
-    where acsc_conditions.rule = 'diagnosis_primary'
+        emergency_spells.spell_number,
+        unnest(string_split(emergency_spells.diagnosis_codes, '|')) as code,
+        generate_subscripts(string_split(emergency_spells.diagnosis_codes, '|'), 1) = 1 as is_primary
+    from emergency_spells
 ),
 
-any_rules as (
-    select
-        acsc_conditions.condition,
-        acsc_conditions.priority,
-        acsc_conditions.prefix
+lengths as (
+    select length(acsc_conditions.prefix) as characters
     from acsc_conditions
-    where acsc_conditions.rule = 'diagnosis_any'
+    group by length(acsc_conditions.prefix)
 ),
 
--- Codes stand in order, joined by |: the text begins with the primary, and every secondary follows a bar.
 matches as (
     select
-        emergency_spells.spell_number,
-        primary_rules.condition,
-        primary_rules.priority
-    from emergency_spells
-    inner join primary_rules on substr(emergency_spells.diagnosis_codes, 1, 3) = primary_rules.prefix
-    union all
-    select
-        emergency_spells.spell_number,
-        primary_rules.condition,
-        primary_rules.priority
-    from emergency_spells
-    inner join primary_rules on substr(emergency_spells.diagnosis_codes, 1, 4) = primary_rules.prefix
-    union all
-    select
-        emergency_spells.spell_number,
-        any_rules.condition,
-        any_rules.priority
-    from emergency_spells
-    inner join any_rules on '|' || emergency_spells.diagnosis_codes like '%|' || any_rules.prefix || '%'
+        coded.spell_number,
+        acsc_conditions.condition,
+        acsc_conditions.priority
+    from coded
+    cross join lengths
+    inner join acsc_conditions on left(coded.code, lengths.characters) = acsc_conditions.prefix
+    where
+        acsc_conditions.rule = 'diagnosis_any'
+        or (acsc_conditions.rule = 'diagnosis_primary' and coded.is_primary)
 ),
 
 -- What a condition excludes, or requires, beside its diagnosis.
