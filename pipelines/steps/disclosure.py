@@ -42,23 +42,27 @@ def mask_rare(known: pl.DataFrame, cohorts: list[pl.Series], *, smallest: int) -
         cohorts: the person ids of each cohort.
         smallest: how many people must share a combination.
     """
-    levels = known.with_columns(level=pl.lit(0, dtype=pl.Int8))
-    while (rare := _rare(levels, cohorts, smallest=smallest)).height:
-        is_rare = pl.col("person_id").is_in(rare["person_id"].implode())
-        levels = levels.with_columns(level=pl.col("level") + is_rare.cast(pl.Int8))
+    is_in = {
+        f"in_{place}": pl.col("person_id").is_in(members.unique().implode()) for place, members in enumerate(cohorts)
+    }
+    # People of whom the same is known, in the same cohorts, are masked alike: they are counted together.
+    alike = [*(name for name in known.columns if name != "person_id"), *is_in]
+    people = known.with_columns(**is_in)
+    groups = people.group_by(alike).agg(people=pl.len()).with_columns(level=pl.lit(0, dtype=pl.Int8))
+    while (rare := _rare(groups, list(is_in), smallest=smallest)).any():
+        groups = groups.with_columns(level=pl.col("level") + rare.cast(pl.Int8))
+    levels = people.join(groups, on=alike, how="left", validate="m:1", nulls_equal=True, maintain_order="left")
     return _masked(levels).select("person_id", *QUASI_IDENTIFIERS)
 
 
-def _rare(levels: pl.DataFrame, cohorts: list[pl.Series], *, smallest: int) -> pl.DataFrame:
-    """People who in some cohort share what is shown of them with too few others."""
-    shown = _masked(levels).filter(pl.col("level") < _LAST_LEVEL)
-    found = [
-        shown.join(pl.DataFrame({"person_id": members.unique()}), on="person_id", how="semi")
-        .filter(pl.len().over(QUASI_IDENTIFIERS) < smallest)
-        .select("person_id")
-        for members in cohorts
+def _rare(groups: pl.DataFrame, cohorts: list[str], *, smallest: int) -> pl.Series:
+    """True for groups that in some cohort share what is shown of them with too few others."""
+    is_shown = pl.col("level") < _LAST_LEVEL
+    sharing = [
+        pl.col(name) & ((pl.col("people") * (pl.col(name) & is_shown)).sum().over(QUASI_IDENTIFIERS) < smallest)
+        for name in cohorts
     ]
-    return pl.concat(found).unique()
+    return _masked(groups).select(is_shown & pl.any_horizontal(sharing)).to_series()
 
 
 def _masked(levels: pl.DataFrame) -> pl.DataFrame:
