@@ -61,11 +61,17 @@ def count_groups(tables: CohortTables, members: dict[str, pl.Series], *, groupin
         for name, people in members.items()
     ]
     inside = pl.concat(ids).join(grouped, on="person_id", how="inner")
+    alike = inside.group_by("cohort", *groupings).agg(alike=pl.len())
     every = pl.DataFrame({"cohort": pl.Series(list(members), dtype=cohorts)})
     parts = pl.concat(
         [
             every.join(grouped.select(grouping).unique(), how="cross")
-            .join(safe_counts(inside, ["cohort", grouping]), on=["cohort", grouping], how="left", validate="1:1")
+            .join(
+                safe_counts(alike, ["cohort", grouping], counted=pl.col("alike")),
+                on=["cohort", grouping],
+                how="left",
+                validate="1:1",
+            )
             .select("cohort", "people", place=pl.lit(place), group=pl.col(grouping).cast(pl.String))
             for place, grouping in enumerate(groupings)
         ]

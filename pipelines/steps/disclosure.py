@@ -109,6 +109,10 @@ def round_count(count: pl.Expr) -> pl.Expr:
     return pl.when(count > HIDDEN_AT_MOST).then(rounded)
 
 
-def safe_counts(people: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """One row per combination of ``by``: people, hidden (null) or rounded. The only way a count leaves."""
-    return people.group_by(by).agg(people=pl.len()).with_columns(people=round_count(pl.col("people"))).sort(by)
+def safe_counts(people: pl.DataFrame, by: list[str], *, counted: pl.Expr | None = None) -> pl.DataFrame:
+    """One row per combination of ``by``: people, hidden (null) or rounded. The only way a count leaves.
+
+    A row is a person, or as many as ``counted`` says.
+    """
+    whole = people.group_by(by).agg(people=pl.len() if counted is None else counted.sum())
+    return whole.with_columns(people=round_count(pl.col("people"))).sort(by)
