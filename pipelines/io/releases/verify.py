@@ -7,7 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -47,7 +47,7 @@ EXPECTED = {
 }
 QUASI_IDENTIFIERS = ["practice_code", "age_band", "sex", "deprivation_fifth"]
 SMALLEST_GROUP = 5
-PSEUDONYM = re.compile(r"[b-df-hj-np-t]{32}")
+PSEUDONYM = r"^[b-df-hj-np-t]{32}$"
 TEN_DIGITS = re.compile(r"(?<![\d.])\d{3}[ -]?\d{3}[ -]?\d{4}(?![\d.])")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{4}")
 POSTCODE = re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b")
@@ -134,7 +134,8 @@ def _icb(folder: Path) -> Iterator[str]:
 
 def _cohort(table: pa.Table) -> Iterator[str]:
     """Problems of one cohort file."""
-    wrong = sum(not PSEUDONYM.fullmatch(value or "") for value in table["pseudonym"].to_pylist())
+    is_right = pc.match_substring_regex(table["pseudonym"], PSEUDONYM)
+    wrong = table.num_rows - (pc.sum(is_right).as_py() or 0)
     if wrong:
         yield f"holds {wrong} pseudonyms of another form"
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -149,7 +150,8 @@ def _column(column: pa.ChunkedArray) -> Iterator[str]:
     if pa.types.is_temporal(column.type):
         yield f"{column.type} values, finer than a month,"
         return
-    values = [str(value) for value in pc.unique(column).to_pylist() if value is not None]
+    texts = pc.cast(pc.unique(column).drop_null(), pa.string())
+    values = texts.filter(pc.match_substring_regex(texts, "[0-9]")).to_pylist()
     for what, count in identifier_like(values).items():
         yield f"{count} values that look like {what}"
 
@@ -174,12 +176,10 @@ def is_nhs_number(text: str) -> bool:
 
 def smallest_combination(table: pa.Table) -> int | None:
     """The fewest people who share what is shown of their quasi-identifiers; None if nothing is shown."""
-    people: dict[tuple[Any, ...], set[str]] = {}
-    columns = [table[name].to_pylist() for name in ["pseudonym", *QUASI_IDENTIFIERS]]
-    for pseudonym, *known in zip(*columns, strict=True):
-        if any(value is not None for value in known):
-            people.setdefault(tuple(known), set()).add(pseudonym)
-    return min((len(group) for group in people.values()), default=None)
+    is_shown = reduce(pc.or_, (pc.is_valid(table[name]) for name in QUASI_IDENTIFIERS))
+    groups = table.filter(is_shown).group_by(QUASI_IDENTIFIERS).aggregate([("pseudonym", "count_distinct")])
+    smallest: int | None = pc.min(groups["pseudonym_count_distinct"]).as_py()
+    return smallest
 
 
 def _counts(rows: list[list[str]]) -> Iterator[str]:
