@@ -59,13 +59,13 @@ def build_target_lists(tables: WeeklyTables, *, rules: Actions, previous: pl.Dat
         places=share_places(tables.people, tables.slots, rules=rules),
         carried_weeks=rules.carried_weeks,
     )
-    reasons = word_reasons(_reason_tables(tables, chosen), rules=rules)
-    actions = suggest_actions(_reason_tables(tables, chosen), rules=rules)
+    reason_tables = _reason_tables(tables, chosen)
+    reasons, actions = word_reasons(reason_tables, rules=rules), suggest_actions(reason_tables, rules=rules)
     people = tables.people.join(
         chosen.lazy(), on=["person_id", "practice_code"], how="inner", validate="1:1"
     ).collect()
     return (
-        people.join(_cohorts_of(members), on="person_id", how="left", validate="1:1")
+        people.join(_cohorts_of(members, chosen), on="person_id", how="left", validate="1:1")
         .join(reasons, on="person_id", how="left", validate="1:1")
         .join(actions, on="person_id", how="left", validate="1:1")
         .join(_offers(tables, people, rules=rules), on="person_id", how="left", validate="1:1")
@@ -342,10 +342,11 @@ def _by_rank(cohort: pl.LazyFrame) -> pl.LazyFrame:
     return ordered.select("person_id", "practice_code", position=pl.int_range(pl.len(), dtype=pl.UInt32))
 
 
-def _cohorts_of(members: pl.DataFrame) -> pl.DataFrame:
-    """One row per person: the cohorts that hold the person, joined by |."""
+def _cohorts_of(members: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+    """One row per chosen person: the cohorts that hold the person, joined by |."""
     return (
-        members.sort("person_id", "cohort_order")
+        members.join(chosen, on="person_id", how="semi")
+        .sort("person_id", "cohort_order")
         .group_by("person_id", maintain_order=True)
         .agg(cohorts=pl.col("cohort").str.join("|"))
     )
