@@ -51,13 +51,20 @@ DEMO_AS_OF = dt.datetime(2026, 11, 16)
 
 
 @app.command()
-def demo(people: Annotated[int, typer.Option(help="How many people to make up.")] = 20_000) -> None:
+def demo(
+    people: Annotated[
+        int, typer.Option(min=5_000, help="How many people to make up; fewer train no model.")
+    ] = 20_000,
+) -> None:
     """Make up an ICB, write its extracts, run the whole pipeline and say what was published and where."""
     settings = Settings()
     synth(people=people, out=settings.home, as_of=DEMO_AS_OF)
     if not settings.key_file.exists():
         key()
-    ingest()
+    try:
+        ingest()
+    except typer.Exit:
+        _fail(f"If {settings.home} holds a demo of other people or of another version: make clean, and once more.")
     train(as_of=DEMO_AS_OF)
     run(as_of=DEMO_AS_OF)
 

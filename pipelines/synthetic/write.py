@@ -23,6 +23,8 @@ from pipelines.synthetic.world import load_world
 
 Format = Literal["emis", "systmone", "hospital", "sus", "reference", "opt_out", "history"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+MARK = "made_up.txt"
+"""Says of a workspace that nobody in it is real; made-up people are never written among others."""
 
 
 @dataclass
@@ -72,11 +74,13 @@ def write_extracts(
     systmone, ``systmone_share`` of the practices use SystmOne and the others EMIS.
 
     Raises:
-        ValueError: an unknown format, or more people than there are places or numbers for.
+        ValueError: an unknown format, more people than there are places or numbers for, or a folder with records that
+            were not made up here.
     """
     unknown = set(formats) - set(FORMATS)
     if unknown or not formats:
         raise ValueError(f"formats {sorted(unknown)} are unknown; choose among {', '.join(FORMATS)}")
+    _mark(out)
     world = load_world()
     made = plan(world, people=people, practices=practices, seed=seed, anchor=as_of, icbs=icbs)
     output = _Output(out=out, formats=frozenset(formats), plan=made, systmone_share=systmone_share)
@@ -93,6 +97,24 @@ def write_extracts(
             _write_truth(truths, out / "truth" / f"{icb_code}.parquet")
     _write_whole(output)
     return made
+
+
+def _mark(out: Path) -> None:
+    """Marks a workspace as one of made-up people.
+
+    Raises:
+        ValueError: it holds records already, and no mark.
+    """
+    mark = out / MARK
+    if not mark.exists() and any(
+        file.is_file() for name in ("landing", "history") for file in (out / name).rglob("*")
+    ):
+        raise ValueError(
+            f"expected an empty workspace, or one of made-up people ({MARK}); found records in {out}: "
+            "made-up people are never written among others; name another folder"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    mark.write_text("Everybody in this workspace is made up.\n", encoding="utf-8")
 
 
 def _write_chunk(population: Population, output: _Output, files: HistoryFiles) -> None:

@@ -134,3 +134,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
 def test_unknown_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="choose among"):
         write_extracts(people=10, practices=1, seed=1, as_of=AS_OF, formats=["fhir"], out=tmp_path)  # type: ignore[list-item]
+
+
+def test_made_up_people_are_never_written_among_others(tmp_path: Path) -> None:
+    landed = tmp_path / "landing" / "emis" / "A00001" / "1.csv"
+    landed.parent.mkdir(parents=True)
+    landed.write_text("1\n", "utf-8")
+    with pytest.raises(ValueError, match="never written among others"):
+        write_extracts(people=200, practices=2, seed=1, as_of=AS_OF, formats=["reference"], out=tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [landed]
+    landed.unlink()
+    for _ in range(2):
+        write_extracts(people=200, practices=2, seed=1, as_of=AS_OF, formats=["reference"], out=tmp_path)
