@@ -48,15 +48,6 @@ with coded as (
         )
 ),
 
-resolved as (
-    select
-        conditions.person_id,
-        conditions.condition,
-        conditions.latest_date
-    from conditions
-    where conditions.condition in (select rule_conditions.resolved_by from rule_conditions)
-),
-
 -- Who has what a rule needs (parts 1 and 2) or excludes (part 0), and since when.
 parts as (
     select
@@ -72,13 +63,9 @@ parts as (
         rule_conditions.born_from
     from conditions
     inner join rule_conditions on conditions.condition = rule_conditions.condition
-    left join resolved
-        on
-            conditions.person_id = resolved.person_id
-            and rule_conditions.resolved_by = resolved.condition
     where
-        (rule_conditions.since is null or conditions.latest_date >= rule_conditions.since)
-        and (resolved.latest_date is null or resolved.latest_date < conditions.latest_date)
+        conditions.is_unresolved
+        and (rule_conditions.since is null or conditions.latest_date >= rule_conditions.since)
     union all
     select
         person_features.person_id,

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from data_contracts.clinical.definitions import resolutions
 from data_contracts.clinical.programmes.definition import load_codes, load_groups, load_programmes, rules_in_force
 from data_contracts.codelists import CODELISTS, load_provenance
 from tests.lib.programme_oracle import Person, decide
@@ -164,7 +165,9 @@ def _from_sql(people: list[Person], as_of: Day) -> dict[int, dict[str, dict[str,
             else:
                 events.append(who | {"event_date": day, "entered_date": day, "concept_id": code})
         for name, (first, latest) in person.conditions.items():
-            conditions.append(who | {"condition": name, "first_date": first, "latest_date": latest})
+            ended = person.conditions.get(resolutions().get(name) or "")
+            dates = {"first_date": first, "latest_date": latest, "is_unresolved": not ended or ended[1] < latest}
+            conditions.append(who | {"condition": name} | dates)
         for name, day in person.measures.items():
             measures.append(who | {"measure": name, "value": 1.0, "measured_date": day})
         features += [who | {"feature": name, "value": value} for name, value in person.features.items()]

@@ -507,8 +507,9 @@ def test_codelists_that_ship_empty_count_once_they_are_loaded(monkeypatch: pytes
     """
     people = "person_id | sex | birth_date\n1 | female | 1990-06-01\n2 | female | 1990-06-01\n3 | female | 1990-06-01"
     people += "\n4 | male | 1960-06-01\n5 | male | 1960-06-01"
-    smoking = "\n".join(f"{number} | smoking_ex | 2020-01-01 | 2020-01-01" for number in (4, 5))
-    conditions = tables.table("conditions", f"person_id | condition | first_date | latest_date\n{smoking}")
+    smoking = "\n".join(f"{number} | smoking_ex | 2020-01-01 | 2020-01-01 | true" for number in (4, 5))
+    heading = "person_id | condition | first_date | latest_date | is_unresolved"
+    conditions = tables.table("conditions", f"{heading}\n{smoking}")
     found = answer("programme_states", registrations=people, events=events, conditions=conditions)
     states = {(row["person_id"], row["programme"]): row for row in found.iter_rows(named=True)}
     assert states[1, "cervical"]["state"] == "booked"

@@ -324,7 +324,6 @@ def _members(rules: pl.DataFrame, as_of: dt.date, kind: Literal["condition", "fe
             "rule_number",
             "part",
             condition="key",
-            resolved_by=pl.col("key").replace_strict(resolutions(), return_dtype=pl.String),
             since=within,
         )
         return made.sort("rule_number", "part", "condition")
