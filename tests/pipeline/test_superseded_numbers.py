@@ -11,6 +11,7 @@ from pipelines.io.identity import load_key, person_id, read_superseded
 from pipelines.io.landing.ingest import IngestReport, ingest
 from pipelines.io.landing.quarantine import count_quarantine
 from pipelines.io.ledger import prove, read_ledger
+from pipelines.io.releases.canary import find_identifiers
 from pipelines.io.warehouse import Warehouse
 from pipelines.io.weekly_build import build_tables
 from pipelines.settings import Settings
@@ -81,6 +82,15 @@ def test_nothing_stays_under_an_old_number_whatever_came_first(tmp_path: Path) -
         for table, frame in history(settings).items():
             assert frame.equals(expected[table]), (settings.home.name, table)
         assert people(settings).equals(people(never))
+
+
+def test_no_number_leaves_the_identity_zone(tmp_path: Path) -> None:
+    settings = make(tmp_path)
+    write_pairs(settings, (OLD, NEW), ("9990000019", NEW))
+    sound(ingest(settings), settings)
+    outside = [path for path in settings.home.iterdir() if path not in (settings.landing, settings.identity)]
+    assert find_identifiers(outside, [OLD, NEW, "9990000019"]) == {}
+    assert find_identifiers([settings.identity], [NEW])
 
 
 def test_the_old_number_in_a_later_extract_is_read_as_the_new_one(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def test_names_postcodes_telephones_and_birth_dates_are_found(tmp_path: Path, te
 def test_a_number_in_a_parquet_column_is_found(tmp_path: Path) -> None:
     pl.DataFrame({"n": [int(NUMBER)]}).write_parquet(tmp_path / "cells.parquet")
     pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "footer.parquet", metadata={"note": NUMBER})
-    assert len(find_identifiers([tmp_path], [NUMBER])) == 2
+    pl.DataFrame({"n": [["a", NUMBER]], "s": [{"x": 1}]}).write_parquet(tmp_path / "lists.parquet")
+    assert len(find_identifiers([tmp_path], [NUMBER])) == 3
 
 
 def test_many_identifiers_are_looked_for_as_well_as_one(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts.actions import load_actions
 from pipelines.io.explanations import explain_nhs_number
-from pipelines.io.identity import load_key, person_id
+from pipelines.io.identity import SUPERSEDED, load_key, person_id, superseded_path
 from pipelines.io.warehouse import Warehouse
 from pipelines.steps.explain import Finding, Question, count_kept, explain_person
 from pipelines.steps.lists import build_target_lists, rank_members
@@ -119,3 +119,19 @@ def test_a_number_is_looked_up_and_never_repeated(tmp_path: Path) -> None:
     told = explain_nhs_number(warehouse, practice_code="A81001", nhs_number=number, as_of=AS_OF)
     assert told.findings[-2] == Finding("is a regular patient", False, "registration type: temporary")
     assert told.kept["people"][0] == PEOPLE.filter(pl.col("practice_code") == "A81001").height
+
+
+def test_a_superseded_number_is_looked_up_under_the_one_that_holds(tmp_path: Path) -> None:
+    warehouse = Warehouse(write_workspace(tmp_path, weekly_rows(2000), LISTS))
+    key, (old, new) = load_key(warehouse.settings), nhs_numbers(2)
+    registration = {"person_id": person_id(new, key), "practice_code": "A81001", "registration_type": "temporary"}
+    path = warehouse.settings.history / "registrations" / "QWO.parquet"
+    frame("registrations", [registration]).write_parquet(path)
+    pairs = pl.DataFrame([(person_id(old, key), person_id(new, key), new)], schema=SUPERSEDED, orient="row")
+    pairs.write_parquet(superseded_path(warehouse.settings))
+    told = [
+        explain_nhs_number(warehouse, practice_code="A81001", nhs_number=number, as_of=AS_OF).findings
+        for number in (old, new)
+    ]
+    assert told[0] == told[1]
+    assert told[0][-2] == Finding("is a regular patient", False, "registration type: temporary")

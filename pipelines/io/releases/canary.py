@@ -89,7 +89,8 @@ def _parquet(raw: bytes) -> Iterator[bytes]:
     file = pq.ParquetFile(io.BytesIO(raw))
     yield str(file.metadata.to_dict()).encode()
     for column in file.read().columns:
-        text = column.cast(pa.string()) if not pa.types.is_binary(column.type) else column
+        is_text_already = pa.types.is_binary(column.type) or pa.types.is_nested(column.type)
+        text = column if is_text_already else column.cast(pa.string())
         yield "\n".join(str(value) for value in text.to_pylist() if value is not None).encode()
 
 
