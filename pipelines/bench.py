@@ -282,22 +282,34 @@ def write_bills(bills: dict[int, pl.DataFrame], page: Path) -> None:
         "columns by DuckDB in the same run; memory is the most that the process held. The release is all that "
         "leaves, ICB files and practices' lists, and its checking is `casefinder verify`. Ingestion is not in it.",
         "",
+        "| People | A week, seconds | Per million | Of it the release | Peak GiB | Making them up, per million |",
+        "| --: | --: | --: | --: | --: | --: |",
+        *(_week_line(people, table) for people, table in sorted(bills.items())),
+        "",
         f"![Seconds per million people by table]({chart.name})",
     ]
     for people, table in sorted(bills.items()):
-        week = table.filter(pl.col("part") != "made-up history")
-        total, peak = float(week["seconds"].sum()), float(week["peak_gib"].to_numpy().max())
         parts += [
             "",
             f"## {people:,} people",
-            "",
-            f"A week: {total:.1f} s, {total * 1e6 / people:.1f} s per million people, at most {peak:.2f} GiB.",
             "",
             "| Part | Rows in | Rows out | Seconds | Checking | Per million | Times floor | Peak GiB | MiB |",
             "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
             *(_line(row) for row in table.iter_rows(named=True)),
         ]
     page.write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _week_line(people: int, table: pl.DataFrame) -> str:
+    """One size's row of the table at the head of the page."""
+    is_made_up, is_release = pl.col("part") == "made-up history", pl.col("part") == "release"
+    week, made = table.filter(~is_made_up), float(table.filter(is_made_up)["seconds"].sum())
+    total, release = float(week["seconds"].sum()), float(table.filter(is_release)["seconds"].sum())
+    millions, peak = people / 1e6, float(week["peak_gib"].to_numpy().max())
+    return (
+        f"| {people:,} | {total:.1f} | {total / millions:.1f} | {release / millions:.1f} | {peak:.2f} | "
+        f"{made / millions:.1f} |"
+    )
 
 
 def _line(row: dict[str, Any]) -> str:
