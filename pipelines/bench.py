@@ -40,7 +40,7 @@ LEARNED_PEOPLE = 50_000
 """People whom the model is trained on: its cost is not a weekly one."""
 STUDY = "avoidable_admission_12m"
 MADE_UP_NUMBERS = 900_000
-"""Of larger populations several people share a made-up NHS number: only what it costs to write them is asked."""
+"""Of larger populations several people share a made-up NHS number, but nobody on a list with anybody on a list."""
 SAMPLING_SECONDS = 0.02
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 GIB = 2**30
@@ -212,12 +212,15 @@ def _name_people(warehouse: Warehouse) -> None:
     settings = warehouse.settings
     if not settings.key_file.exists():
         make_key(settings.key_file)
+    given = 0
     for icb in warehouse.icb_codes():
         path = people_path(settings, icb)
-        if path.exists():
-            continue
         rows = warehouse.read("registrations", AS_OF, icb).collect()
-        place = rows["person_id"].rank("dense").to_numpy().astype("int64") % MADE_UP_NUMBERS
+        listed = warehouse.read("target_lists", AS_OF, icb).select("person_id").collect()["person_id"]
+        is_other = ~pl.col("person_id").is_in(listed.implode())
+        rank = rows.select(pl.struct(is_other.alias("is_other"), "person_id").rank("dense")).to_series()
+        place = (rank.to_numpy().astype("int64") - 1 + given) % MADE_UP_NUMBERS
+        given += listed.n_unique()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         rows.select(
             nhs_numbers(place, SEED).alias("nhs_number"),
