@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+from duckdb import ColumnExpression, ConstantExpression, FunctionExpression
 from pandera.api.dataframe.model import DataFrameModel
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
@@ -223,9 +224,8 @@ class Warehouse:
             connection.read_parquet(found).create_view(f"{prefix}held_{table}")
             connection.execute(strip_sql(f"{prefix}{table}", f"{prefix}held_{table}", f"{prefix}stripped"))
         elif found and table == SPELLS:
-            connection.read_parquet(found).create_view(f"{prefix}held_{table}")
             hidden = self.sensitive.hidden_on(as_of)
-            connection.execute(hide_sql(f"{prefix}{table}", f"{prefix}held_{table}", hidden))
+            hide_codes(connection.read_parquet(found), hidden).create_view(f"{prefix}{table}")
         elif found:
             connection.read_parquet(found).create_view(f"{prefix}{table}")
         else:
@@ -237,13 +237,12 @@ class Warehouse:
         found = [str(path) for path in paths if path.exists()]
         if not found:
             return
-        listed = ", ".join(_sql_text(path) for path in found)
         if table == CODED:
             add_table(connection, "stripped_codes", self.sensitive.stripped_on(as_of))
+            listed = ", ".join(_sql_text(path) for path in found)
             connection.execute(strip_sql(table, f"read_parquet([{listed}])", "stripped_codes"))
         elif table == SPELLS:
-            hidden = self.sensitive.hidden_on(as_of)
-            connection.execute(hide_sql(table, f"read_parquet([{listed}])", hidden))
+            hide_codes(connection.read_parquet(found), self.sensitive.hidden_on(as_of)).create_view(table)
         else:
             connection.read_parquet(found).create_view(table)
         contract = CONTRACTS[table]
@@ -282,13 +281,13 @@ def strip_sql(view: str, rows: str, codes: str) -> str:
     return f"create view {view} as select * from {rows} where concept_id not in (select concept_id from {codes})"  # noqa: S608
 
 
-def hide_sql(view: str, rows: str, hidden: list[tuple[str, str, str]]) -> str:
-    """A statement that makes a view of rows in whose lists of codes something neutral stands for the hidden ones."""
-    columns = ", ".join(
-        f"regexp_replace({column}, {_sql_text(pattern)}, {_sql_text(instead)}, 'g') as {column}"
-        for column, pattern, instead in hidden
-    )
-    return f"create view {view} as select * {f'replace ({columns})' if columns else ''} from {rows}"  # noqa: S608
+def hide_codes(rows: duckdb.DuckDBPyRelation, hidden: list[tuple[str, str, str]]) -> duckdb.DuckDBPyRelation:
+    """The rows, in whose lists of codes something neutral stands for the hidden ones."""
+    columns = {name: ColumnExpression(name) for name in rows.columns}
+    for name, pattern, instead in hidden:
+        said = (ConstantExpression(text) for text in (pattern, instead, "g"))
+        columns[name] = FunctionExpression("regexp_replace", columns[name], *said)
+    return rows.select(*(column.alias(name) for name, column in columns.items()))
 
 
 def add_table(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:

@@ -1,7 +1,6 @@
 """NHS numbers that another has taken the place of: what is held under the old one moves, what comes is read anew."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import polars as pl
 
@@ -55,8 +54,7 @@ class SupersededFeed:
         for file in sorted([file for file in landing.new if file.feed == self.name], key=lambda file: file.moment):
             landing.tell(f"superseded numbers of {file.moment}")
             try:
-                load = partial(load_pairs, held=held)
-                pairs = landing.run(load, file, work=store.work(self.name, file.sha256))
+                pairs = landing.run(load_pairs, file, work=store.work(self.name, file.sha256))
             except LandingError as error:
                 landing.register.refuse([file], source="superseded numbers", reason=str(error))
                 continue
@@ -73,7 +71,7 @@ class SupersededFeed:
 FEED = SupersededFeed()
 
 
-def load_pairs(file: LandedFile, bench: Bench, *, held: pl.DataFrame) -> Pairs:
+def load_pairs(file: LandedFile, bench: Bench) -> Pairs:
     """The pairs of one file; one that is not two NHS numbers, or leads in a circle, is held in quarantine.
 
     Raises:
