@@ -122,6 +122,24 @@ class StagedRegistrations(StagedAbout):
     registered_date_before_birth = _no_later("registered_date_before_birth", "birth_date", "registered_date")
 
 
+class StagedStatuses(Contract):
+    """One row per change of a patient's registration, in a file of all practices."""
+
+    record_id: pl.Int64 = pa.Field(description="Keyed pseudonym of all the record says")
+    extract_date: dt.date = pa.Field(description="Day the file was made")
+    person_state: str = pa.Field(description="What the roster says", metadata={"missing": "person_not_held"})
+    birth_date: dt.date = pa.Field(nullable=True, description="Date of birth of the patient")
+    changed_date: dt.date = pa.Field(description="Day of the change", metadata={"missing": "date_not_readable"})
+    status: str = _word(["applied", "registered", "ended"], "registration_status_not_known", "Status")
+    registration_type: str = _word(REGISTRATION_TYPES, "registration_type_not_known", "Type of registration")
+
+    dummy_patient = _rule("dummy_patient", pl.col("person_state") != "dummy_patient")
+    spine_sensitive = _rule("spine_sensitive", pl.col("person_state") != "spine_sensitive")
+    confidential = _rule("confidential", pl.col("person_state") != "confidential")
+    date_after_extract = _no_later("date_after_extract", "changed_date", "extract_date")
+    date_before_birth = _no_later("date_before_birth", "birth_date", "changed_date")
+
+
 class StagedEntry(StagedAbout):
     """One row per dated record about a patient of the practice."""
 

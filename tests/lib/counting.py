@@ -30,6 +30,7 @@ OTHERS = {
     "epcncorepartnerdetails.csv": Dialect(header=b"Partner Organisation Code"),
     "nhs_postcodes.csv": Dialect(header=None),
     "nhg": Dialect(header=None),
+    "Endeavour": Dialect(is_quoted=False, delimiter=b"\t", header=b"OrganisationGuid"),
 }
 
 

@@ -216,6 +216,31 @@ def write_reference(landing: Path, practices: tuple[str, ...] = (PRACTICE, OTHER
     return landing
 
 
+StatusChange = tuple[int, str, str, str]
+"""Patient, day and time, status, type: as the file of registrations has them."""
+
+
+def write_statuses(
+    landing: Path,
+    changes: list[StatusChange],
+    *,
+    day: str = "20261110",
+    width: int = 6,
+    practice: str = PRACTICE,
+    source: str = "weekly",
+) -> Path:
+    """The history of registrations as the supplier makes it: tabs, no header, guids in lower case without braces."""
+    lines = [
+        [guid("organisation", practice), guid("patient", patient), when, status, kind, str(number)]
+        for number, (patient, when, status, kind) in enumerate(changes, start=1)
+    ]
+    text = "".join("\t".join(line[:width]).lower() + "\r\n" for line in lines)
+    path = landing / "emis_custom" / f"{source}_{day}" / "EndeavourRegistrationStatusHistory V2.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.replace("{", "").replace("}", "").encode())
+    return path
+
+
 EPISODE_COLUMNS = (
     "NEWNHSNO|EPIKEY|ADMIDATE|DISDATE|ADMIMETH|DISMETH|EPIORDER|EPISTAT|EPISTART|EPIEND|SPELBGIN|SPELEND|CLASSPAT|"
     "DIAG_01|DIAG_02|OPERTN_01|GPPRAC|PROCODE"

@@ -18,6 +18,11 @@ from tests.lib.feeds import omop_tables, synthea_tables
 
 EMIS, SYNTHEA, DROPS = 24, 8, 4
 """Practices of EMIS, practices of Synthea and drops of OMOP in one workspace."""
+STATUSES: list[emis.StatusChange] = [
+    (1, "03/02/2001", "1", "4"),
+    (1, "05/02/2001 09:30:00", "8", "4"),
+    (1, "01/09/2004 00:00:00", "24", "4"),
+]
 KEYS = {"Admin_Organisation", "Agreements_SharingOrganisation", "Coding_ClinicalCode", "Coding_DrugCode"}
 """Tables of EMIS without which a delivery is refused: garbled in every fifth practice."""
 
@@ -69,6 +74,9 @@ class Fuzz:
             extract.write(self.settings.landing)
             for table in [name for name in emis.HEADERS if name not in KEYS or number % 5 == 0]:
                 self._garble(extract.path(self.settings.landing, table))
+        for number, practice in enumerate(self.practices[::5]):
+            path = emis.write_statuses(self.settings.landing, STATUSES, practice=practice, source=f"icb{number}")
+            self._garble(path)
         for practice in self.made_up:
             self._write_all(self.settings.landing / "synthea" / practice, synthea_tables())
         for number in range(DROPS):

@@ -31,7 +31,8 @@ class FeedTable(BaseModel):
     """The columns that are read from one table: our name to the header's name, or to a position from 1.
 
     A column that has been called otherwise in another version has all its names, with | between them. A file may have
-    several of them: the first named is read.
+    several of them: the first named is read. A file without a header has ``width`` columns, or, by its first record,
+    fewer, but at least ``least_width``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +43,7 @@ class FeedTable(BaseModel):
     numbered: dict[str, str] = {}
     positions: dict[str, int] = {}
     width: int | None = None
+    least_width: int | None = None
     header_starts_with: str | None = None
     edition: str | None = None
 

@@ -156,7 +156,7 @@ def _read_delimited(
     if rows is None or rows.height != records:
         rows, bad = _read_carefully(path, columns, layout=layout, count=count, skip=int(has_header))
         rows = rows.select("line", *wanted)
-    missing = [name for name in table.optional if name not in rows.columns]
+    missing = [name for name in (*table.optional, *table.positions) if name not in rows.columns]
     rows = rows.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing)
     return TextTable(rows, bad, FileCount(file, records=records, blank=count.blank, left_out=left_out))
 
@@ -169,7 +169,9 @@ def _columns(
     if table.positions:
         has_header = table.header_starts_with is not None and first[0] == table.header_starts_with
         by_position = {place: name for name, place in table.positions.items()}
-        return [by_position.get(n, f"unused_{n}") for n in range(1, (table.width or 0) + 1)], (), has_header
+        most = table.width or 0
+        width = min(max(len(first), table.least_width or most), most)
+        return [by_position.get(n, f"unused_{n}") for n in range(1, width + 1)], (), has_header
     names = table.named(first)
     known = [name for name in names if name]
     repeated = sorted({name for name in known if known.count(name) > 1})

@@ -2,6 +2,7 @@
 
 from pipelines.io.landing import (
     emis,
+    emis_custom,
     feedback,
     history_parquet,
     hospital,
@@ -22,6 +23,7 @@ FEEDS: tuple[Feed, ...] = (
     synthea.FEED,
     omop.FEED,
     history_parquet.FEED,
+    emis_custom.FEED,
     hospital.FEED,
     national_opt_out.FEED,
     feedback.FEED,
