@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 export CASEFINDER_HOME ?= workspace
 
-.PHONY: help demo test check prove bench ui lock format docs clean
+.PHONY: help demo test check prove bench ratios against ui lock format docs clean
 
 help:  ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,12 @@ prove: $(VENV)/.installed  ## the long check behind every claim; ONLY=ingest|sco
 
 bench: $(VENV)/.installed  ## rows, seconds and memory of each step
 	$(BIN)/casefinder bench
+
+ratios: $(VENV)/.installed  ## what each step takes beside one scan of its columns, 100,000 people; fails over its limit
+	$(BIN)/casefinder bench --people 100000 --limits tests/benchmarks/limits.csv
+
+against: $(VENV)/.installed  ## the same answers from pandas, one wide query, loops and pycomorb, and their seconds
+	OMP_NUM_THREADS=2 $(BIN)/python -m tests.benchmarks.against docs/comparisons.md
 
 ui: $(VENV)/.installed  ## Dagster's pages on this workspace
 	$(BIN)/casefinder ui

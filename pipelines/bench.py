@@ -57,6 +57,11 @@ BILL = {
     "mib": pl.Float64,
 }
 """Columns of a bill: ``seconds`` build a table and check its contract; the floor is one scan of the same columns."""
+LIMITS = {"part": pl.String, "times_floor": pl.Float64}
+"""The most that a part, or the whole week, may take in times of its floor: a ratio of one run, on any machine."""
+WEEK = "week"
+PART_SLACK, LEAST_LIMIT, WEEK_SLACK = 2.0, 10.0, 1.4
+"""How far over the ratios of a quiet run limits are set: a part's waver by a third, the week's hardly at all."""
 Tell = Callable[[str], None]
 
 
@@ -272,6 +277,35 @@ def _floor(warehouse: Warehouse, columns: dict[str, list[str]]) -> float:
         return time.perf_counter() - began
 
 
+def limits_of(table: pl.DataFrame) -> pl.DataFrame:
+    """One row per part of a bill, and one of the week: the limits that its ratios give, LIMITS."""
+    ratios = _ratios(table)
+    ratio = pl.col("times_floor")
+    limit = pl.when(pl.col("part") == WEEK).then(ratio * WEEK_SLACK).otherwise((ratio * PART_SLACK).clip(LEAST_LIMIT))
+    return ratios.with_columns(times_floor=limit.round(1))
+
+
+def over_limits(table: pl.DataFrame, limits: pl.DataFrame) -> list[str]:
+    """Which parts of a bill, or the week, are over their limit or have none; empty if all is well."""
+    joined = _ratios(table).join(
+        limits.rename({"times_floor": "limit"}), on="part", how="left", maintain_order="left"
+    )
+    return [
+        f"{part}: expected at most {limit} times one scan of its columns; found {ratio:.1f}"
+        if limit is not None
+        else f"{part}: expected a limit; found none"
+        for part, ratio, limit in joined.iter_rows()
+        if limit is None or ratio > limit
+    ]
+
+
+def _ratios(table: pl.DataFrame) -> pl.DataFrame:
+    """The ratio to the floor of each part that has one, and of all of them together."""
+    parts = table.drop_nulls("floor_seconds")
+    week = parts.select(part=pl.lit(WEEK), times_floor=pl.col("seconds").sum() / pl.col("floor_seconds").sum())
+    return pl.concat([parts.select(list(LIMITS)), week])
+
+
 def write_bills(bills: dict[int, pl.DataFrame], page: Path) -> None:
     """Writes the bills as a Markdown page with a table for each size, and a chart of the largest beside it."""
     largest = bills[max(bills)]
@@ -283,7 +317,8 @@ def write_bills(bills: dict[int, pl.DataFrame], page: Path) -> None:
         "Made by `casefinder bench`; do not edit. Made-up people, on the machine that ran it, with "
         f"{os.cpu_count()} cores. Seconds build a table and check its contract; the floor is one scan of the same "
         "columns by DuckDB in the same run; memory is the most that the process held. The release is all that "
-        "leaves, ICB files and practices' lists, and its checking is `casefinder verify`. Ingestion is not in it.",
+        "leaves, ICB files and practices' lists, and its checking is `casefinder verify`. Ingestion is not in it. "
+        "What pandas and others take for the same answers is on [a page of its own](comparisons.md).",
         "",
         "| People | A week, seconds | Per million | Of it the release | Peak GiB | Making them up, per million |",
         "| --: | --: | --: | --: | --: | --: |",

@@ -29,6 +29,8 @@ app = typer.Typer(
     "For case finding and planning, not for diagnosis: a clinician decides.",
 )
 out = Console()
+WIDE = 120
+"""Columns that a table of counts is given even where the terminal, or a file, has fewer."""
 err = Console(stderr=True)
 
 codelists = typer.Typer(no_args_is_help=True, help="Load published codelists, and see how well they fit the data.")
@@ -477,11 +479,17 @@ def bench(
     memory: Annotated[str, typer.Option(help="DuckDB's memory limit; work past it spills to disk.")] = "4GB",
     threads: Annotated[int, typer.Option(help="Threads that DuckDB may use.")] = 2,
     page: Annotated[Path | None, typer.Option(help="A Markdown page to write, with its chart beside it.")] = None,
+    limits: Annotated[
+        Path | None, typer.Option(help="A CSV of part and times_floor; exit 1 if a part, or the week, takes more.")
+    ] = None,
+    set_limits: Annotated[
+        bool, typer.Option(help="Write the limits from this run instead of keeping to them.")
+    ] = False,
 ) -> None:
     """Print what each table of a week costs on made-up people: rows, seconds, memory, and times one scan."""
     import polars as pl
 
-    from pipelines.bench import bill, write_bills
+    from pipelines.bench import LIMITS, bill, limits_of, over_limits, write_bills
 
     settings, bills = Settings().model_copy(update={"memory_limit": memory, "threads": threads}), {}
     for size in people:
@@ -492,6 +500,13 @@ def bench(
         _show(f"A week of {size:,} people", bills[size].with_columns(pl.col(pl.Float64).round(2)))
     if page:
         write_bills(bills, page)
+    if limits and set_limits:
+        limits_of(bills[max(bills)]).write_csv(limits)
+    elif limits:
+        kept = pl.read_csv(limits, schema=LIMITS)
+        over = [problem for table in bills.values() for problem in over_limits(table, kept)]
+        if over:
+            _fail(*over)
 
 
 def _show(title: str, frame: "pl.DataFrame") -> None:
@@ -501,7 +516,7 @@ def _show(title: str, frame: "pl.DataFrame") -> None:
         table.add_row(
             *("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row)
         )
-    out.print(table)
+    out.print(table, width=max(out.width, WIDE), crop=False)
 
 
 def _run(job: str, *, partition: str | None = None, config: dict[str, dict[str, str]] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Writes and runs a C program of a risk equation, straight from the coefficient table, to time and check against."""
+"""Writes a risk equation as a C program or a Python module, straight from the coefficient table, to time against."""
 
 import subprocess
 from pathlib import Path
@@ -19,6 +19,14 @@ def write_program(rows: pl.DataFrame, columns: list[str], folder: Path) -> Path:
     program = folder / "risk"
     subprocess.run(["gcc", "-O2", "-o", str(program), str(source), "-lm"], check=True)
     return program
+
+
+def write_module(rows: pl.DataFrame, columns: list[str], folder: Path) -> Path:
+    """The same equation as a Python module: functions ``female`` and ``male`` of one person's columns, in order."""
+    module = folder / "scalar_equation.py"
+    functions = [_python(rows.filter(pl.col("sex") == sex), sex, columns) for sex in ("female", "male")]
+    module.write_text("\n".join(["from math import exp, log, pow", *functions]), encoding="utf-8")
+    return module
 
 
 def run_program(program: Path, frame: pl.DataFrame, columns: list[str]) -> tuple[float, np.ndarray]:
@@ -60,31 +68,50 @@ int main(int argc, char **argv) {{
 """
 
 
-def _function(rows: pl.DataFrame, sex: str, columns: list[str]) -> str:
-    """One sex's equation in the shape of the published program: transforms, centring, then a long sum."""
-    lines = [f"static double {sex}({', '.join(f'double {name}' for name in columns[1:])}) {{", "  double a = 0;"]
-    survival = "1"
+Statement = tuple[str, str, str]
+"""What an equation does next: a new name, a changed one or a sum's next part; the name or the condition; the term."""
+
+
+def _statements(rows: pl.DataFrame) -> tuple[list[Statement], str]:
+    """One sex's equation in the shape of the published program, and its survival, in words of C and Python."""
+    found: list[Statement] = []
     centres = {row["term"]: row["value"] for row in rows.to_dicts() if row["kind"] == "centre"}
     transforms = set()
-    for row in rows.to_dicts():
-        kind, term, value = row["kind"], row["term"], row["value"]
-        if kind == "survival":
-            survival = value
-        elif kind == "transform":
-            transforms.add(term)
-            scaled = f"({row['input']} / {row['divided_by']})"
-            parts = [f"pow({scaled}, {row['power']})"] * (row["power"] != "0") + [f"log({scaled})"] * (
-                row["log"] == "1"
-            )
-            lines.append(f"  double {term} = {' * '.join(parts)} - {centres[term]};")
-    lines += [f"  {name} = {name} - {value};" for name, value in centres.items() if name not in transforms]
+    for row in rows.filter(pl.col("kind") == "transform").to_dicts():
+        transforms.add(row["term"])
+        scaled = f"({row['input']} / {row['divided_by']})"
+        parts = [f"pow({scaled}, {row['power']})"] * (row["power"] != "0") + [f"log({scaled})"] * (row["log"] == "1")
+        found.append(("new", row["term"], f"{' * '.join(parts)} - {centres[row['term']]}"))
+    found += [("changed", name, f"{name} - {value}") for name, value in centres.items() if name not in transforms]
     for row in rows.to_dicts():
         kind, term, value = row["kind"], row["term"], row["value"]
         condition = f"({term.replace('=', ' == ')})"
         if kind in ("number", "flag"):
-            lines.append(f"  a += {term} * {value};")
+            found.append(("sum", "", f"{term} * {value}"))
         elif kind == "code":
-            lines.append(f"  if {condition} a += {value};")
+            found.append(("sum", condition, value))
         elif kind == "interaction":
-            lines.append(f"  a += {row['by']} * {condition if '=' in term else term} * {value};")
+            found.append(("sum", "", f"{row['by']} * {condition if '=' in term else term} * {value}"))
+    return found, rows.filter(pl.col("kind") == "survival")["value"].item()
+
+
+def _python(rows: pl.DataFrame, sex: str, columns: list[str]) -> str:
+    """One sex's equation as a function in Python."""
+    statements, survival = _statements(rows)
+    lines = [f"def {sex}({', '.join(columns)}):", "    a = 0.0"]
+    for kind, name, term in statements:
+        guard = f"if {name}: " if kind == "sum" and name else ""
+        lines.append(f"    {guard}a += {term}" if kind == "sum" else f"    {name} = {term}")
+    return "\n".join([*lines, f"    return 100.0 * (1 - pow({survival}, exp(a)))", ""])
+
+
+def _function(rows: pl.DataFrame, sex: str, columns: list[str]) -> str:
+    """One sex's equation as a function in C."""
+    statements, survival = _statements(rows)
+    lines = [f"static double {sex}({', '.join(f'double {name}' for name in columns[1:])}) {{", "  double a = 0;"]
+    for kind, name, term in statements:
+        if kind == "sum":
+            lines.append(f"  {f'if {name} ' if name else ''}a += {term};")
+        else:
+            lines.append(f"  {'double ' if kind == 'new' else ''}{name} = {term};")
     return "\n".join([*lines, f"  return 100.0 * (1 - pow({survival}, exp(a)));", "}"])

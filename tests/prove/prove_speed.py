@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.prove.claims import Finding, at_most, proves
+from tests.benchmarks.against import every_finding
+from tests.prove.claims import Finding, at_least, at_most, proves
 
 
 @proves("speed")
@@ -28,6 +29,14 @@ def a_million_people_are_made_in_minutes(folder: Path) -> list[Finding]:
         at_most("seconds to make a million people's history", seconds, 120),
         at_most("peak memory while making them", peak, 6, unit="GiB"),
         at_most("size of their history and truth", size, 1_000, unit="MiB", digits=4),
+    ]
+
+
+@proves("speed")
+def what_people_use_instead_answers_the_same_and_takes_longer(folder: Path) -> list[Finding]:
+    return [
+        at_least(f"times that {found.way} takes for {found.question}", found.seconds / found.ours, 1)
+        for found in every_finding(folder)
     ]
 
 
