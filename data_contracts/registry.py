@@ -60,7 +60,10 @@ WEEKLY: dict[str, type[Contract]] = {
     "list_capacity": weekly.ListCapacity,
 }
 
-RELEASE: dict[str, type[Contract]] = {"opt_out_ledger": weekly.OptOutLedger}
+RELEASE: dict[str, type[Contract]] = {
+    "opt_out_ledger": weekly.OptOutLedger,
+    "told_counts": weekly.ToldCounts,
+}
 """Tables that the release of a week writes beside its weekly tables."""
 
 CONTRACTS: dict[str, type[Contract]] = HISTORY | REFERENCE | DELIVERIES | WEEKLY | RELEASE

@@ -516,7 +516,7 @@ def _show(title: str, frame: "pl.DataFrame") -> None:
         table.add_row(
             *("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row)
         )
-    out.print(table, width=max(out.width, WIDE), crop=False)
+    Console(width=max(out.width, WIDE)).print(table)
 
 
 def _run(job: str, *, partition: str | None = None, config: dict[str, dict[str, str]] | None = None) -> None:

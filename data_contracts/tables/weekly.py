@@ -74,6 +74,13 @@ class OptOutLedger(Contract):
     people: pl.Int64 = pa.Field(ge=0, description="How many people, exact: this table does not leave")
 
 
+class ToldCounts(Contract):
+    """One row per figure that an ICB was ever told: the count that it was made from when it last moved."""
+
+    figure: str = pa.Field(unique=True, description="Table, what tells its rows apart, and the column")
+    counted: pl.Int64 = pa.Field(description="How many, exact: this table does not leave")
+
+
 class People(Contract):
     """One row per person with a current regular registration on the as-of date, alive and not opted out."""
 

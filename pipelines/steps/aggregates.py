@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.actions import Actions
-from pipelines.steps.disclosure import quasi_identifiers, round_count, safe_counts
+from pipelines.steps.disclosure import Told, quasi_identifiers
 
 TOTAL = "total"
 GROUPINGS = ["practice", "network", "deprivation_fifth", "ethnic_group", "age_band", "sex"]
@@ -36,12 +36,12 @@ class CohortTables:
     """The avoidable admissions of the year before the as-of date: the need that the lists should follow."""
 
 
-def count_cohorts(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
+def count_cohorts(tables: CohortTables, *, rules: Actions, told: Told) -> pl.DataFrame:
     """One row per grouping, group and cohort: people, hidden (null) or rounded, and people per 1,000 registered.
 
     Totals and rates are made from the rounded counts; a total leaves hidden parts out.
     """
-    counts = count_groups(tables, members_of(tables, rules=rules), groupings=GROUPINGS)
+    counts = count_groups(tables, members_of(tables, rules=rules), "tables", groupings=GROUPINGS, told=told)
     registered = counts.filter(pl.col("cohort") == "registered").select("grouping", "group", whole="people")
     return (
         counts.join(registered, on=["grouping", "group"], how="left", validate="m:1")
@@ -50,10 +50,12 @@ def count_cohorts(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
     )
 
 
-def count_groups(tables: CohortTables, members: dict[str, pl.Series], *, groupings: list[str]) -> pl.DataFrame:
+def count_groups(
+    tables: CohortTables, members: dict[str, pl.Series], table: str, *, groupings: list[str], told: Told
+) -> pl.DataFrame:
     """One row per grouping, group and cohort: people, hidden (null) or rounded; totals are sums of what is shown.
 
-    Groups with nobody are hidden too.
+    Groups with nobody are hidden too. ``table`` is where the figures stand.
     """
     grouped, cohorts = _grouped(tables), pl.Enum(list(members))
     ids = [
@@ -67,12 +69,17 @@ def count_groups(tables: CohortTables, members: dict[str, pl.Series], *, groupin
         [
             every.join(grouped.select(grouping).unique(), how="cross")
             .join(
-                safe_counts(alike, ["cohort", grouping], counted=pl.col("alike")),
+                alike.group_by("cohort", grouping).agg(people=pl.col("alike").sum().cast(pl.Int64)),
                 on=["cohort", grouping],
                 how="left",
                 validate="1:1",
             )
-            .select("cohort", "people", place=pl.lit(place), group=pl.col(grouping).cast(pl.String))
+            .select(
+                "cohort",
+                pl.col("people").fill_null(0),
+                place=pl.lit(place),
+                group=pl.col(grouping).cast(pl.String),
+            )
             for place, grouping in enumerate(groupings)
         ]
     ).sort("cohort", "place", "group")
@@ -83,7 +90,8 @@ def count_groups(tables: CohortTables, members: dict[str, pl.Series], *, groupin
         pl.col("cohort").cast(pl.String),
         "people",
     )
-    return pl.concat([named, _totals(named)])
+    safe = told.safe(named, table, ["grouping", "group", "cohort"], "people")
+    return pl.concat([safe, _totals(safe)])
 
 
 def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:
@@ -104,14 +112,15 @@ def members_of(tables: CohortTables, *, rules: Actions) -> dict[str, pl.Series]:
     }
 
 
-def safe_capacity(capacity: pl.DataFrame) -> pl.DataFrame:
+def safe_capacity(capacity: pl.DataFrame, *, told: Told) -> pl.DataFrame:
     """One row per practice and role: places stated, people listed and people waiting, hidden (null) or rounded."""
-    return capacity.with_columns(round_count(pl.col("listed")), round_count(pl.col("waiting")))
+    return told.safe(capacity, "capacity", ["practice_code", "role"], "listed", "waiting")
 
 
-def count_owed(care_owed: pl.DataFrame) -> pl.DataFrame:
+def count_owed(care_owed: pl.DataFrame, *, told: Told) -> pl.DataFrame:
     """One row per practice, thing owed and state: people in complex care, hidden (null) or rounded."""
-    return safe_counts(care_owed, ["practice_code", "thing", "state"])
+    by = ["practice_code", "thing", "state"]
+    return told.safe(care_owed.group_by(by).agg(people=pl.len()).sort(by), "care_owed", by, "people")
 
 
 def _grouped(tables: CohortTables) -> pl.DataFrame:

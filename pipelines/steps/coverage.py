@@ -8,13 +8,14 @@ import polars as pl
 from data_contracts.actions import Actions
 from data_contracts.clinical.programmes.definition import load_coverage, load_rules
 from pipelines.steps.aggregates import CohortTables, count_groups
+from pipelines.steps.disclosure import Told
 
 GROUPINGS = ["practice", "network", "deprivation_fifth", "ethnic_group"]
 NOT_COUNTED = ["not_eligible", "not_yet_due", "unsuitable"]
 """States of people for whom nothing is due, or whom the programme does not suit."""
 
 
-def count_coverage(tables: CohortTables, records: pl.DataFrame, *, rules: Actions) -> pl.DataFrame:
+def count_coverage(tables: CohortTables, records: pl.DataFrame, *, rules: Actions, told: Told) -> pl.DataFrame:
     """One row per measure, grouping and group: people due and covered, hidden or rounded, and the percentage.
 
     Percentages come from the rounded counts. The row of the total is the ICB's; where England publishes a figure it
@@ -24,6 +25,7 @@ def count_coverage(tables: CohortTables, records: pl.DataFrame, *, rules: Action
         tables: the row-level tables of one ICB.
         records: programme_records of its people.
         rules: titles of the programmes.
+        told: what the ICB was told before.
     """
     measured = pl.concat([_published(tables, records), _whole_programmes(tables, rules=rules)])
     members = {
@@ -31,7 +33,7 @@ def count_coverage(tables: CohortTables, records: pl.DataFrame, *, rules: Action
         for (measure,), part in measured.group_by("measure", maintain_order=True)
         for kind in ("due", "covered")
     }
-    counts = count_groups(tables, members, groupings=GROUPINGS).with_columns(
+    counts = count_groups(tables, members, "coverage", groupings=GROUPINGS, told=told).with_columns(
         pl.col("cohort").str.split_exact(" ", 1).struct.rename_fields(["kind", "measure"]).struct.unnest()
     )
     keys = ["measure", "grouping", "group"]

@@ -1,11 +1,13 @@
 """Makes people and counts safe to hand to an ICB: bands, months, masking, rounding."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from data_contracts.tables.release import AGE_BANDS, QUASI_IDENTIFIERS, WIDE_AGE_BANDS
 
+TOLD = {"figure": pl.String, "counted": pl.Int64}
 HIDDEN_AT_MOST = 7
 ROUNDED_TO = 5
 _BAND_STARTS = [5, 16, 25, 35, 45, 55, 65, 75, 85]
@@ -109,10 +111,40 @@ def round_count(count: pl.Expr) -> pl.Expr:
     return pl.when(count > HIDDEN_AT_MOST).then(rounded)
 
 
-def safe_counts(people: pl.DataFrame, by: list[str], *, counted: pl.Expr | None = None) -> pl.DataFrame:
-    """One row per combination of ``by``: people, hidden (null) or rounded. The only way a count leaves.
+@dataclass
+class Told:
+    """What one ICB is told in counts, this week and before: the only way a count leaves.
 
-    A row is a person, or as many as ``counted`` says.
+    A figure stays as it was last told until the count behind it is more than 7 away, so that no two releases, of two
+    weeks or of one, differ by fewer people than may be shown.
     """
-    whole = people.group_by(by).agg(people=pl.len() if counted is None else counted.sum())
-    return whole.with_columns(people=round_count(pl.col("people"))).sort(by)
+
+    before: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TOLD))
+    """The count behind each figure as it was last told."""
+    _now: list[pl.DataFrame] = field(default_factory=list)
+
+    def safe(self, counts: pl.DataFrame, table: str, by: list[str], *columns: str) -> pl.DataFrame:
+        """The rows of a table of counts with each column as it may leave: steady, and hidden (null) or rounded.
+
+        ``by`` names what tells the rows apart; a count that is null stays null.
+        """
+        for column in columns:
+            figure = pl.concat_str(
+                pl.lit(table),
+                *(pl.col(name).cast(pl.String).fill_null("") for name in by),
+                pl.lit(column),
+                separator="|",
+            )
+            known = counts.select(figure=figure, count=pl.col(column).cast(pl.Int64)).join(
+                self.before, on="figure", how="left", validate="1:1", maintain_order="left"
+            )
+            is_near = (pl.col("count") - pl.col("counted")).abs() <= HIDDEN_AT_MOST
+            told = known.select("figure", counted=pl.when(is_near).then("counted").otherwise("count"))
+            self._now.append(told.drop_nulls())
+            counts = counts.with_columns(told.select(round_count(pl.col("counted")).alias(column)).to_series())
+        return counts
+
+    def kept(self) -> pl.DataFrame:
+        """The count behind every figure that was ever told: one row per figure."""
+        now = pl.concat([pl.DataFrame(schema=TOLD), *self._now])
+        return pl.concat([self.before.join(now, on="figure", how="anti"), now]).sort("figure")

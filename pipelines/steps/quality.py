@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_contracts.clinical.definitions import QualityMeasure, load_quality
-from pipelines.steps.disclosure import round_count
+from pipelines.steps.disclosure import Told
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ def stopped(standing: pl.DataFrame) -> pl.DataFrame:
     return standing.filter(pl.col("verdict") == "stop").select("practice_code")
 
 
-def publishable(data_quality: pl.DataFrame) -> pl.DataFrame:
+def publishable(data_quality: pl.DataFrame, *, told: Told) -> pl.DataFrame:
     """The scorecard as an ICB may see it: counts hidden or rounded, shares made from those."""
-    safe = data_quality.with_columns(round_count(pl.col("counted")), round_count(pl.col("out_of")))
+    safe = told.safe(data_quality, "quality", ["practice_code", "feed", "measure"], "counted", "out_of")
     is_difference = pl.col("measure").is_in(
         [name for name, one in load_quality().items() if one.kind == "difference"]
     )

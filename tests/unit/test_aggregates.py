@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from data_contracts.actions import load_actions
 from pipelines.steps.aggregates import GROUPINGS, TOTAL, CohortTables, count_cohorts
+from pipelines.steps.disclosure import Told
 from tests.lib.release_frames import PRACTICES, frame
 
 RULES = load_actions()
@@ -41,7 +42,7 @@ def tables(people: list[Person]) -> CohortTables:
 def test_no_small_count_is_shown_or_can_be_found_by_subtraction(
     people: list[Person],
 ) -> None:
-    counts = count_cohorts(tables(people), rules=RULES)
+    counts = count_cohorts(tables(people), rules=RULES, told=Told())
     shown = counts["people"].drop_nulls()
     assert all(count % 5 == 0 and count >= 10 for count in shown)
     parts = counts.filter(pl.col("group") != TOTAL).group_by("grouping", "cohort").agg(pl.col("people").sum())
@@ -50,7 +51,7 @@ def test_no_small_count_is_shown_or_can_be_found_by_subtraction(
 
 
 def test_every_grouping_counts_every_person() -> None:
-    counts = count_cohorts(tables([("A81001", 50, "A", True)] * 40), rules=RULES)
+    counts = count_cohorts(tables([("A81001", 50, "A", True)] * 40), rules=RULES, told=Told())
     registered = counts.filter((pl.col("cohort") == "registered") & (pl.col("group") == TOTAL))
     assert registered.select("grouping", "people").rows() == [(grouping, 40) for grouping in GROUPINGS]
 
@@ -58,7 +59,7 @@ def test_every_grouping_counts_every_person() -> None:
 @pytest.mark.parametrize(("selected", "rate"), [(7, None), (10, 250.0), (12, 250.0), (40, 1000.0)])
 def test_rates_come_from_rounded_counts(selected: int, rate: float | None) -> None:
     people = [("A81001", 50, "A", number < selected) for number in range(41)]
-    counts = count_cohorts(tables(people), rules=RULES)
+    counts = count_cohorts(tables(people), rules=RULES, told=Told())
     found = counts.filter(
         (pl.col("grouping") == "practice") & (pl.col("group") == "A81001") & (pl.col("cohort") == "complex_care")
     )

@@ -7,6 +7,7 @@ from data_contracts.actions import load_actions
 from data_contracts.clinical.programmes.definition import load_coverage, load_rules
 from pipelines.steps.aggregates import TOTAL, CohortTables
 from pipelines.steps.coverage import GROUPINGS, count_coverage
+from pipelines.steps.disclosure import Told
 from tests.lib.release_frames import frame, gap_of
 
 RULES = load_actions()
@@ -35,7 +36,7 @@ def coverage(people: list[dict[str, object]]) -> pl.DataFrame:
         lifestyle_risk=frame("lifestyle_risk", []),
         avoidable_admissions=frame("avoidable_admissions", []),
     )
-    return count_coverage(tables, frame("programme_records", records), rules=RULES)
+    return count_coverage(tables, frame("programme_records", records), rules=RULES, told=Told())
 
 
 def of(table: pl.DataFrame, measure: str, *, grouping: str = "practice", group: str = TOTAL) -> tuple[object, ...]:

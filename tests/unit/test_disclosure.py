@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from data_contracts.tables.release import QUASI_IDENTIFIERS
 from pipelines.io.releases.pseudonyms import pseudonyms, recipient_key
 from pipelines.steps.disclosure import (
+    Told,
     mask_rare,
     months,
     quasi_identifiers,
@@ -57,6 +58,39 @@ def test_pseudonyms_hold_no_digit() -> None:
 )
 def test_small_counts_are_hidden_and_the_rest_rounded(count: int, shown: int | None) -> None:
     assert pl.select(round_count(pl.lit(count)).alias("n"))["n"][0] == shown
+
+
+weeks = st.lists(st.lists(st.integers(0, 60), min_size=3, max_size=3), min_size=2, max_size=8)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(weeks=weeks)
+def test_a_figure_moves_only_when_more_people_came_or_went_than_may_be_shown(weeks: list[list[int]]) -> None:
+    """Whoever subtracts one release from another learns of no fewer than eight people."""
+    told, behind, shown = Told(), {}, {}
+    for counts in weeks:
+        frame = pl.DataFrame({"group": ["a", "b", "c"], "people": counts})
+        safe = told.safe(frame, "tables", ["group"], "people")
+        told = Told(told.kept())
+        for group, count, figure in zip(frame["group"], counts, safe["people"], strict=True):
+            if group in shown and figure != shown[group]:
+                assert abs(count - behind[group]) > 7
+            if group not in behind or abs(count - behind[group]) > 7:
+                behind[group] = count
+            assert figure == pl.select(round_count(pl.lit(behind[group]))).item()
+            shown[group] = figure
+
+
+def test_what_was_told_of_a_figure_is_kept_while_it_is_away() -> None:
+    told = Told()
+    told.safe(pl.DataFrame({"group": ["a"], "people": [12]}), "tables", ["group"], "people")
+    told = Told(told.kept())
+    other = told.safe(pl.DataFrame({"group": [None], "people": [12]}), "tables", ["group"], "people")
+    assert other["people"].to_list() == [10]
+    told = Told(told.kept())
+    back = pl.DataFrame({"group": ["a", "b"], "people": [14, None]}, schema_overrides={"people": pl.Int64})
+    assert told.safe(back, "tables", ["group"], "people")["people"].to_list() == [10, None]
+    assert told.safe(back.head(1), "care_owed", ["group"], "people")["people"].to_list() == [15]
 
 
 def test_months_are_as_fine_as_dates_get() -> None:

@@ -575,6 +575,29 @@ def test_the_opt_out_ledger_is_exact_for_analysts_and_rounded_where_it_leaves(fr
     assert verify_release(release) == []
 
 
+def test_two_releases_never_differ_by_fewer_people_than_may_be_shown(fresh: Settings) -> None:
+    path = fresh.identity / "national_opt_out.parquet"
+    answer = pl.read_parquet(path)
+    people = [row["person_id"] for row in ROWS["people"] if PRACTICES[row["practice_code"]] == "QWO"]
+    told = []
+    for gone in (12, 16, 19, 21):
+        answer.filter(~pl.col("person_id").is_in(people[:gone])).write_parquet(path)
+        release = write_release(fresh, AS_OF)
+        told.append(pl.read_csv(release / "icb" / "QWO" / "opt_outs.csv").drop_nulls("people")["people"].to_list())
+        assert verify_release(release) == []
+    counts = pl.read_parquet(fresh.tables / AS_OF.isoformat() / "told_counts" / "QWO.parquet")
+    CONTRACTS["told_counts"].validate(counts)
+    assert told == [[10], [10], [10], [20]]
+    assert counts.filter(figure="opt_outs|national_opt_out|people")["counted"].to_list() == [21]
+    later = AS_OF + dt.timedelta(days=7)
+    shutil.copytree(fresh.tables / AS_OF.isoformat(), fresh.tables / later.isoformat())
+    (fresh.tables / later.isoformat() / "told_counts" / "QWO.parquet").unlink()
+    answer.filter(~pl.col("person_id").is_in(people[:28])).write_parquet(path)
+    change_answer(fresh, days=-7)
+    next_week = write_release(fresh, later)
+    assert pl.read_csv(next_week / "icb" / "QWO" / "opt_outs.csv").drop_nulls("people")["people"].to_list() == [20]
+
+
 ONE = {"complex_care": {"fingerprint": contract_fingerprint(RELEASED["complex_care"]), "approved_by": ["one", "one"]}}
 
 

@@ -43,11 +43,11 @@ from pipelines.settings import Settings
 from pipelines.steps.aggregates import CohortTables, count_cohorts, count_owed, safe_capacity
 from pipelines.steps.coverage import count_coverage
 from pipelines.steps.disclosure import (
+    Told,
     mask_rare,
     quasi_identifiers,
     reportable_not_seen,
     reportable_states,
-    round_count,
     smallest_group,
 )
 from pipelines.steps.lists import share_places
@@ -98,7 +98,7 @@ def write_release(
         aside.mkdir()
         writer = _Writer(settings, as_of, options, aside, disclosed_on=disclosed_on or as_of)
         manifest = writer.write()
-        writer.write_ledger()
+        writer.write_beside()
         sync_tree(aside)
         name = describe_file(aside, manifest, rows=None).sha256[:12]
         return make_visible(settings.releases, aside, as_of=as_of, name=name)
@@ -138,6 +138,7 @@ class _Icb:
     """One row per practice: how its data stand, what stand returns."""
     slots: pl.DataFrame | None
     """What read_slots returns."""
+    told: Told
 
 
 class _Writer:
@@ -156,7 +157,9 @@ class _Writer:
         self.models: set[str] = set()
         self.approvals: dict[str, str] = {}
         self.standing: dict[str, dict[str, str | None]] = {}
+        self.ledgers: dict[str, pl.DataFrame] = {}
         self.left_out: dict[str, pl.DataFrame] = {}
+        self.told: dict[str, Told] = {}
 
     def write(self) -> Path:
         """Writes all files, the manifest last, and returns the manifest's path."""
@@ -171,10 +174,11 @@ class _Writer:
         self._check_sensitive_sets(codes)
         return write_manifest(self.root, self.files, self._facts())
 
-    def write_ledger(self) -> None:
-        """Writes the exact opt-out ledger beside the week's tables, for the analysts; it does not leave."""
-        for code, ledger in self.left_out.items():
+    def write_beside(self) -> None:
+        """Writes beside the week's tables what does not leave: exact opt-outs, and the counts behind the figures."""
+        for code, ledger in self.ledgers.items():
             self.week.write("opt_out_ledger", self.as_of, code, ledger)
+            self.week.write("told_counts", self.as_of, code, self.told[code].kept())
 
     def _check_sensitive_sets(self, codes: list[str]) -> None:
         """Real people's sensitive codes must be known whole, set by set, or left in by a signed decision."""
@@ -223,11 +227,18 @@ class _Writer:
         )
         practices = pl.read_parquet(self.settings.history / "practices.parquet").filter(pl.col("icb_code") == code)
         self.models |= set(tables["risk_scores"]["model_version"].drop_nulls().unique())
-        self.left_out[code] = allowed.ledger
+        self.ledgers[code] = allowed.ledger
         self._note_standing(standing)
         entered = read_entered(self.settings, code, as_of=self.as_of)
+        self.told[code] = self._told_before(code)
         slots = read_slots(self.week, as_of=self.as_of, icb=code)
-        return _Icb(code, tables, allowed, practices, entered, scorecard, standing, slots)
+        return _Icb(code, tables, allowed, practices, entered, scorecard, standing, slots, self.told[code])
+
+    def _told_before(self, code: str) -> Told:
+        """What the ICB was told last: by a release of this week, else by that of the latest week before."""
+        own = self.week.path("told_counts", self.as_of, code)
+        path = own if own.exists() else self.week.previous_path("told_counts", self.as_of, code)
+        return Told(pl.read_parquet(path)) if path else Told()
 
     def _note_standing(self, standing: pl.DataFrame) -> None:
         """Keeps for the manifest what is not as it should be, practice by practice."""
@@ -294,20 +305,22 @@ class _Writer:
             avoidable_admissions=admitted,
             **{name: icb.tables[name] for name in COUNTED},
         )
-        counts = count_cohorts(tables, rules=self.rules)
+        told = icb.told
+        counts = count_cohorts(tables, rules=self.rules, told=told)
         (folder / "tables.csv").write_bytes(counts.write_csv().encode("utf-8"))
         self._add(folder / "tables.csv", rows=counts.height)
-        coverage = count_coverage(tables, icb.tables["programme_records"], rules=self.rules)
+        coverage = count_coverage(tables, icb.tables["programme_records"], rules=self.rules, told=told)
         (folder / "coverage.csv").write_bytes(coverage.write_csv().encode("utf-8"))
         self._add(folder / "coverage.csv", rows=coverage.height)
-        capacity = safe_capacity(icb.tables["list_capacity"])
+        capacity = safe_capacity(icb.tables["list_capacity"], told=told)
         for name, frame in {
             "capacity": capacity,
-            "care_owed": count_owed(icb.tables["care_owed"]),
+            "care_owed": count_owed(icb.tables["care_owed"], told=told),
         }.items():
             (folder / f"{name}.csv").write_bytes(frame.write_csv().encode("utf-8"))
             self._add(folder / f"{name}.csv", rows=frame.height)
-        left_out = count_left_out(icb.allowed.ledger)
+        left_out = count_left_out(icb.allowed.ledger, told=told)
+        self.left_out[icb.code] = left_out
         (folder / "opt_outs.csv").write_bytes(left_out.write_csv().encode("utf-8"))
         self._add(folder / "opt_outs.csv", rows=left_out.height)
         places = self._places(icb)
@@ -321,6 +334,7 @@ class _Writer:
             coverage=coverage,
             places=int(places["places"].sum()),
             capacity=capacity,
+            told=told,
             standing=icb.standing,
             twentieths=self._twentieths(icb),
         )
@@ -338,7 +352,7 @@ class _Writer:
         return judged.filter(pl.col("group") == "twentieth").select(risk="cut", observed="value")
 
     def _write_quality(self, icb: _Icb, folder: Path, icb_name: str) -> None:
-        scorecard = publishable(icb.scorecard)
+        scorecard = publishable(icb.scorecard, told=icb.told)
         (folder / "quality.csv").write_bytes(scorecard.write_csv().encode("utf-8"))
         self._add(folder / "quality.csv", rows=scorecard.height)
         names = dict(icb.practices.select("practice_code", "practice_name").iter_rows())
@@ -420,18 +434,25 @@ class _Writer:
             approvals=self.approvals,
             data_until=self.until,
             smallest_group=self.groups,
-            left_out=dict(count_left_out(pl.concat(self.left_out.values())).rows()),
+            left_out=dict(sum_left_out(list(self.left_out.values())).rows()),
             practices_with_a_warning=self.standing,
         )
 
 
-def count_left_out(ledger: pl.DataFrame) -> pl.DataFrame:
-    """One row per rule: how many people it left out, hidden at 7 or fewer, else rounded to 5. It may leave."""
+def count_left_out(ledger: pl.DataFrame, *, told: Told) -> pl.DataFrame:
+    """One row per rule: how many people of an ICB it left out, hidden at 7 or fewer, else rounded to 5."""
     rules = pl.DataFrame({"rule": RELEASE_RULES})
     counted = ledger.group_by("rule").agg(pl.col("people").sum())
-    return rules.join(counted, on="rule", how="left", maintain_order="left").select(
-        "rule", round_count(pl.col("people").fill_null(0))
+    counts = rules.join(counted, on="rule", how="left", maintain_order="left").select(
+        "rule", pl.col("people").fill_null(0)
     )
+    return told.safe(counts, "opt_outs", ["rule"], "people")
+
+
+def sum_left_out(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """One row per rule: the people left out in all ICBs, as sums of what each is told; null where all is hidden."""
+    shown = pl.when(pl.col("people").is_not_null().any()).then(pl.col("people").sum())
+    return pl.concat(parts).group_by("rule", maintain_order=True).agg(shown)
 
 
 def _check_contract(name: str, frame: pl.DataFrame) -> None:

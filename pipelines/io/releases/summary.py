@@ -15,7 +15,7 @@ from data_contracts.actions import Actions
 from data_contracts.tables.release import AGE_BANDS
 from pipelines.io.releases.workbook import long_date
 from pipelines.steps.aggregates import NOT_KNOWN, TOTAL, CohortTables
-from pipelines.steps.disclosure import round_count
+from pipelines.steps.disclosure import Told
 
 PAGE = files("pipelines.io.releases")
 PAGES = {"summary.jinja", "quality.jinja", "list.jinja"}
@@ -51,6 +51,7 @@ class IcbWeek:
     """Places of the week at all practices."""
     capacity: pl.DataFrame
     """What safe_capacity returns."""
+    told: Told
     standing: pl.DataFrame
     """One row per practice: how its data stand."""
     twentieths: pl.DataFrame | None
@@ -125,7 +126,7 @@ def quality(week: IcbWeek) -> list[tuple[str, str]]:
         "Places this week": week.places,
     }
     safe = pl.DataFrame({"label": list(figures), "count": list(figures.values())})
-    return [(label, in_digits(count)) for label, count in safe.with_columns(round_count(pl.col("count"))).rows()]
+    return [(label, in_digits(count)) for label, count in week.told.safe(safe, "summary", ["label"], "count").rows()]
 
 
 def coverage_of(week: IcbWeek, *, grouping: str = "practice", group: str = TOTAL) -> pl.DataFrame:
