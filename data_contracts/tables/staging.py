@@ -19,6 +19,9 @@ from data_contracts.tables.history import (
 WITHHELD = ("dummy_patient", "spine_sensitive", "confidential", "identity_withheld")
 """Reasons why a row is kept out for good: its raw text is not kept, and what was loaded before goes."""
 
+TAKEN_OUT = {"impossible": "taken out"}
+"""Says of a clinical date that may be missing: one before birth or after the extract becomes none, and is counted."""
+
 RETRIED = ("code_not_known", "code_not_mapped", "person_not_held", "stay_not_held", "issued_after_extract")
 """Reasons that may go when a code, a patient, a roster or a day arrives: rows with none but these are tried again."""
 
@@ -151,7 +154,9 @@ class StagedEntry(StagedAbout):
 
 
 class StagedEvents(StagedEntry):
-    """One row per observation."""
+    """One row per observation. Its clinical date may be missing, so an impossible one does not hold it back."""
+
+    clinical_date: dt.date = pa.Field(nullable=True, description="Clinical date", metadata=TAKEN_OUT)
 
     code_state: str = pa.Field(
         isin=["known"],

@@ -223,8 +223,6 @@ def test_each_patient_that_breaks_a_rule_is_held_for_it(settings: Settings) -> N
 
 
 BAD_OBSERVATIONS = [
-    ({"EffectiveDate": "2026-12-25"}, "date_after_extract"),
-    ({"EffectiveDate": "1950-01-01"}, "date_before_birth"),
     ({"EffectiveDate": "yesterday"}, "date_not_readable"),
     ({"EnteredDate": ""}, "entered_date_missing"),
     ({"EnteredDate": "2026-12-25"}, "entered_date_after_extract"),
@@ -256,6 +254,20 @@ def test_an_undated_observation_is_loaded_without_a_date(settings: Settings) -> 
     extract.write(settings.landing)
     ingest(settings)
     assert table(settings, "events")["event_date"].null_count() == 3
+
+
+def test_an_impossible_date_is_taken_out_and_told_and_what_it_dated_still_counts(settings: Settings) -> None:
+    extract = emis.whole_extract().add_observation(20, 1, EffectiveDate="2026-12-25")
+    extract.add_observation(21, 1, EffectiveDate="1960-04-30").add_observation(22, 1, EffectiveDate="1960-05-01")
+    extract.add_observation(23, 1, EffectiveDate="2026-12-25", CodeId="404").write(settings.landing)
+    report = ingest(settings)
+    events = table(settings, "events")
+    undated = events.filter(pl.col("event_date").is_null())
+    assert undated.select("concept_id", "entered_date").unique().height == 1
+    assert (events.height, undated.height) == (9, 2)
+    assert counts(report, "CareRecord_Observation") == {"loaded": 9, "quarantined": 1}
+    (reason,) = report.files.filter(table="CareRecord_Observation")["reason"]
+    assert reason.startswith("dates before birth or after the extract taken out: 2")
 
 
 DISSENT_DATES = [

@@ -153,7 +153,7 @@ class _Loading(PracticeLoading):
         is_whole = self.is_whole and table in self.texts
         decided = self.decide(table, contract, counted, read=self._read(table), is_whole=is_whole)
         if table in self.texts:
-            emis_checks.check_decided(table, decided.pending["reasons"], seen[0], where=self.where)
+            emis_checks.check_decided(table, decided, seen[0], where=self.where)
         return decided
 
     def _codes(self, table: str, held: pl.DataFrame, *, is_snomed: bool) -> pl.DataFrame:

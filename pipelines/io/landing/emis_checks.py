@@ -15,6 +15,7 @@ from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.protocol import APPLIED, Landing, Loaded, Practice
 from pipelines.io.landing.reading import TextTable
+from pipelines.io.landing.staging import UNDATED, Decided
 
 Texts = Mapping[str, TextTable]
 ABOUT_PATIENTS = (
@@ -138,7 +139,7 @@ def sends_all_again(texts: Texts, practice: Practice) -> bool:
     )
 
 
-def check_decided(table: str, reasons: pl.Series, rows: int, *, where: str) -> None:
+def check_decided(table: str, decided: Decided, rows: int, *, where: str) -> None:
     """Passes unless so many rows break one rule that the file itself must be at fault: its headers are swapped.
 
     Raises:
@@ -147,13 +148,15 @@ def check_decided(table: str, reasons: pl.Series, rows: int, *, where: str) -> N
     rule = load_feed("emis").words["swapped_columns"]
     if rows < rule["least_rows"]:
         return
-    counted = reasons.drop_nulls().str.split("|").explode().value_counts(name="rows")
-    broken = counted.filter(pl.col(reasons.name).is_in(rule["rules"]) & (pl.col("rows") > rule["most_share"] * rows))
-    if broken.height:
-        worst = broken.sort("rows", reasons.name, descending=[True, False]).row(0, named=True)
+    broken = decided.pending.select(rule=pl.col("reasons").str.split("|")).drop_nulls().explode("rule")
+    counted = broken.group_by("rule").agg(rows=pl.len().cast(pl.Int64)).filter(pl.col("rule").is_in(rule["rules"]))
+    undated = decided.outcomes.filter(outcome=UNDATED)["records"].sum()
+    dates = pl.DataFrame({"rule": ["dates that can be"], "rows": [undated]}, schema=counted.schema)
+    worst = pl.concat([counted, dates]).sort("rows", "rule", descending=[True, False]).row(0, named=True)
+    if worst["rows"] > rule["most_share"] * rows:
         raise LandingError(
             expected=f"columns of {table} under their own headers",
-            found=f"{worst['rows']} of {rows} rows that break {worst[reasons.name]}: swapped headers or another file",
+            found=f"{worst['rows']} of {rows} rows that break {worst['rule']}: swapped headers or another file",
             where=where,
         )
 

@@ -9,6 +9,7 @@ import polars as pl
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile, UnknownFile
 from pipelines.io.landing.reading import FileCount
+from pipelines.io.landing.staging import UNDATED
 from pipelines.io.ledger import LEDGER, NOT_LOADED, OUTCOMES, add_files, move_outcomes, prove
 
 Row = dict[str, str | int | None]
@@ -102,7 +103,8 @@ class Register:
             read = pl.concat([read, file])
             own = counted.join(file, on=keys, how="semi").select("outcome", "records")
             self._enter_read(count, dict(own.iter_rows()))
-        older = counted.filter(pl.col("outcome") != "quarantined").join(read, on=keys, how="anti")
+        is_moved = ~pl.col("outcome").is_in(["quarantined", UNDATED])
+        older = counted.filter(is_moved).join(read, on=keys, how="anti")
         self.moved.append(
             older.select(pl.lit(practice_code, dtype=pl.String).alias("practice_code"), *list(MOVED)[1:])
         )
@@ -121,8 +123,10 @@ class Register:
             self._enter(count.file, status="loaded", reason=told, records=records, blank=records)
             return
         outcomes["blank"] = outcomes.get("blank", 0) + count.blank
+        undated = outcomes.pop(UNDATED, 0)
+        dates = f"dates before birth or after the extract taken out: {undated}" if undated else None
         unknown = f"columns not known: {', '.join(count.left_out)}"[:400] if count.left_out else None
-        reason = "; ".join(filter(None, (count.note, unknown))) or None
+        reason = "; ".join(filter(None, (count.note, dates, unknown))) or None
         self._enter(count.file, status="loaded", reason=reason, records=records, **outcomes)
 
     def _enter(self, file: LandedFile, *, status: str, reason: str | None, **counts: int | None) -> None:

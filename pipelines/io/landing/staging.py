@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import pandera.polars as pa
 import polars as pl
 
+from data_contracts.tables import staging as contracts
 from pipelines.io.landing.quarantine import QUARANTINE, is_retried, is_withheld
 from pipelines.io.landing.reading import TextTable
 from pipelines.steps.validation import split_by_contract
 
+UNDATED = "undated"
+"""Counted beside the outcomes, not one of them: loaded records that lost an impossible clinical date."""
 OUTCOME = {"sha256": pl.String, "moment": pl.String, "outcome": pl.String, "records": pl.Int64}
 FILE = {"file_no": pl.UInt32, "sha256": pl.String, "moment": pl.String}
 
@@ -96,7 +99,7 @@ def decide(
 
     ``rows`` are the gathered records with the contract's columns and ``is_deleted`` and ``is_blank``.
     """
-    winners, superseded = latest(rows)
+    winners, superseded = latest(_without_impossible_dates(rows, contract))
     is_gone = pl.col("is_deleted") | pl.col("is_blank")
     deleted = winners.filter(is_gone & pl.col("record_id").is_not_null())
     blank = deleted.filter(~pl.col("is_deleted"))
@@ -106,6 +109,7 @@ def decide(
     kept = gathered.kept.join(replaced, on=["sha256", "line"], how="anti")
     outcomes = [
         _count(checked.good, gathered.files, "loaded"),
+        _count(checked.good.filter("is_date_taken_out"), gathered.files, UNDATED),
         _count(superseded, gathered.files, "superseded"),
         _count(deleted.filter(pl.col("is_deleted")), gathered.files, "deleted"),
         _count(blank, gathered.files, "blank"),
@@ -121,6 +125,19 @@ def decide(
         pending=pl.concat([kept.select(shape), held.select(shape), gathered.bad]),
         outcomes=pl.concat(outcomes),
     )
+
+
+def _without_impossible_dates(rows: pl.DataFrame, contract: type[pa.DataFrameModel]) -> pl.DataFrame:
+    """The records, marked by ``is_date_taken_out``: where the contract says so, a date that cannot be becomes none.
+
+    No other date takes its place: what is on record without a day still counts, and no day is made up.
+    """
+    column = contract.to_schema().columns.get("clinical_date")
+    if column is None or column.metadata != contracts.TAKEN_OUT:
+        return rows.with_columns(is_date_taken_out=pl.lit(False))
+    date = pl.col("clinical_date")
+    is_impossible = ((date < pl.col("birth_date")) | (date > pl.col("extract_date"))).fill_null(False)
+    return rows.with_columns(clinical_date=pl.when(~is_impossible).then(date), is_date_taken_out=is_impossible)
 
 
 def _held(bad: pl.DataFrame, files: pl.DataFrame, columns: list[str]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.lib.defects.planting import Planter, Row, Sheet
+from tests.lib.defects.planting import UNDATED, Planter, Row, Sheet
 
 CHILDREN = {
     "CareRecord_Observation": ("events", "ObservationGuid"),
@@ -85,8 +85,8 @@ WITHHELD_PATIENTS = [
 ]
 ENTRIES = {
     "CareRecord_Observation": [
-        RowKind("entry dated after the extract", _fixed(EffectiveDate="2027-03-01"), "date_after_extract"),
-        RowKind("entry dated before birth", _fixed(EffectiveDate="1901-03-01"), "date_before_birth"),
+        RowKind("entry dated after the extract", _fixed(EffectiveDate="2027-03-01"), UNDATED),
+        RowKind("entry dated before birth", _fixed(EffectiveDate="1901-03-01"), UNDATED),
         RowKind("day that no calendar has", _fixed(EffectiveDate="2024-02-31"), "date_not_readable"),
         RowKind("entered after the extract", _fixed(EnteredDate="2027-03-01"), "entered_date_after_extract"),
         RowKind("no entry date", _fixed(EnteredDate=""), "entered_date_missing"),
@@ -237,9 +237,9 @@ class EmisPlanter:
     def _entry(self, table: str, kind: RowKind, practice: str) -> None:
         sheet, (history, guid) = self.table(practice, table), CHILDREN[table]
         line = self._entry_line(practice, table, kind.suits)
-        self.planter.key.lost.add((history, self.record(sheet.row(line), guid)))
+        record = self.record(sheet.row(line), guid)
         sheet.change(line, kind.change(sheet.row(line)))
-        self.planter.note(kind.kind, sheet, line, rule=kind.rule)
+        self.planter.note_entry(kind.kind, sheet, line, rule=kind.rule, about=(history, record))
 
     def _garble(self, kind: str, garble: Callable[[bytes], bytes], rule: str, practice: str) -> None:
         sheet = self.table(practice, "CareRecord_Observation")
@@ -292,7 +292,7 @@ class EmisPlanter:
             record = self.record(sheet.row(line), "ObservationGuid")
             self.planter.key.changed.add(("events", record))
             sheet.change(line, values)
-            self.planter.note(kind, sheet, line, outcome="mended", rule="event_date is null", about=record)
+            self.planter.note(kind, sheet, line, outcome="mended", rule=UNDATED, about=record)
 
     def _blank(self, practice: str) -> None:
         """A blank line between records, and a record of empty fields at the end."""

@@ -11,7 +11,7 @@ from pipelines.io.landing.systmone_rows import PARTS, ROOM
 from pipelines.io.ledger import NOT_LOADED, prove, read_ledger
 from pipelines.io.warehouse import Warehouse
 from pipelines.settings import Settings
-from tests.lib.defects.planting import Defect, Key
+from tests.lib.defects.planting import UNDATED, Defect, Key
 from tests.lib.workspaces import AS_OF
 
 GP_TABLES = ("registrations", "events", "medications", "contacts")
@@ -191,7 +191,7 @@ class Mended:
 
     def holds(self, defect: Defect) -> bool:
         """Whether history and the week say what the key says of one defect."""
-        if defect.rule == "event_date is null":
+        if defect.rule == UNDATED:
             return self._dates(defect.about) == [None]
         if defect.rule == "read by name":
             return read_ledger(self.marred.home).filter(file=defect.file)["status"].to_list() == ["loaded"]

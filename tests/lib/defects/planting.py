@@ -11,6 +11,8 @@ from pathlib import Path
 
 Row = dict[str, str]
 Garble = Callable[[bytes], bytes]
+UNDATED = "event_date is null"
+"""The rule of records that are loaded without their date."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,15 @@ class Planter:
     ) -> None:
         """Enters a defect in the key."""
         self.key.defects.append(Defect(kind, sheet.name, line, outcome, rule, about))
+
+    def note_entry(self, kind: str, sheet: Sheet, line: int, *, rule: str, about: tuple[str, str]) -> None:
+        """Enters a defect in an entry: held by its rule, or loaded without its date; ``about`` is its history row."""
+        if rule == UNDATED:
+            self.key.changed.add(about)
+            self.note(kind, sheet, line, outcome="mended", rule=rule, about=about[1])
+        else:
+            self.key.lost.add(about)
+            self.note(kind, sheet, line, rule=rule)
 
     def write(self) -> Key:
         """Writes every changed file and returns the key."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.lib import systmone as sets
 from tests.lib.defects.emis import RowKind, wrong_check_digit
-from tests.lib.defects.planting import Defect, Planter, Row, Sheet
+from tests.lib.defects.planting import UNDATED, Defect, Planter, Row, Sheet
 
 FIRST, LATER, BEFORE_LATER = "20261116_0230", "20261117_0230", "20261116_2330"
 CHILDREN = {
@@ -51,8 +51,8 @@ PATIENTS = [
 TEST_PATIENT = RowKind("test patient", _fixed(TestPatient="TRUE"), "dummy_patient")
 ENTRIES = {
     "SRCode": [
-        RowKind("entry dated after the extract", _fixed(DateEvent=AHEAD), "date_after_extract"),
-        RowKind("entry dated before birth", _fixed(DateEvent=LONG_AGO), "date_before_birth"),
+        RowKind("entry dated after the extract", _fixed(DateEvent=AHEAD), UNDATED),
+        RowKind("entry dated before birth", _fixed(DateEvent=LONG_AGO), UNDATED),
         RowKind("day that no calendar has", _fixed(DateEvent=NO_DAY), "date_not_readable"),
         RowKind("month in figures", _fixed(DateEvent="02 03 2024 09:15:00"), "date_not_readable"),
         RowKind("entered after the extract", _fixed(DateEventRecorded=AHEAD), "entered_date_after_extract"),
@@ -87,7 +87,7 @@ ENTRIES = {
         ),
     ],
     "SRImmunisation": [
-        RowKind("immunisation dated after the extract", _fixed(DateEvent=AHEAD), "date_after_extract"),
+        RowKind("immunisation dated after the extract", _fixed(DateEvent=AHEAD), UNDATED),
         RowKind("immunisation of a patient on no list", _fixed(IDPatient=NOBODY), "person_not_held"),
     ],
     "SRPrimaryCareMedication": [
@@ -267,9 +267,9 @@ class SystmonePlanter:
     def _entry(self, table: str, kind: RowKind, practice: str) -> None:
         sheet, line = self.table(practice, table), self._entry_line(practice, table, kind.suits)
         row = dict(sheet.row(line))
-        self.planter.key.lost.add((CHILDREN[table], self.record(practice, table, row)))
+        record = self.record(practice, table, row)
         sheet.change(line, kind.change(row))
-        self.planter.note(kind.kind, sheet, line, rule=kind.rule)
+        self.planter.note_entry(kind.kind, sheet, line, rule=kind.rule, about=(CHILDREN[table], record))
 
     def _garble(self, kind: str, garble: Callable[[bytes], bytes], rule: str, practice: str) -> None:
         sheet, line = self.table(practice, "SRCode"), self._entry_line(practice, "SRCode")
@@ -306,9 +306,7 @@ class SystmonePlanter:
         record = self.record(practice, "SRCode", sheet.row(line))
         self.planter.key.changed.add(("events", record))
         sheet.change(line, {"DateEvent": "01 Jan 1900 00:00:00"})
-        self.planter.note(
-            "masked clinical date", sheet, line, outcome="mended", rule="event_date is null", about=record
-        )
+        self.planter.note("masked clinical date", sheet, line, outcome="mended", rule=UNDATED, about=record)
 
 
 @dataclass
