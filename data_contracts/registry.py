@@ -45,6 +45,7 @@ WEEKLY: dict[str, type[Contract]] = {
     "lifestyle_flags": weekly.LifestyleFlags,
     "risk_scores": weekly.RiskScores,
     "model_drift": weekly.ModelDrift,
+    "complex_care_ranking": weekly.ComplexCareRanking,
     "complex_care": weekly.ComplexCare,
     "risk_reasons": weekly.RiskReasons,
     "programme_records": weekly.ProgrammeRecords,

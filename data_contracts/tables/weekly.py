@@ -338,6 +338,21 @@ class ModelDrift(Contract):
     is_over: bool = pa.Field(description="The value lies past the limit")
 
 
+class ComplexCareRanking(Contract):
+    """One row per registered person: what a place in the complex-care cohort goes by."""
+
+    person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
+    practice_code: str = pa.Field(description="ODS code of the practice of registration")
+    area: str = pa.Field(description="Where places are shared out: all, or the code of an ICB, network or practice")
+    age_years: pl.Int16 = pa.Field(description="Whole years at the as-of date")
+    is_deprived: bool = pa.Field(description="Lives in one of the two most deprived tenths")
+    cambridge_score: pl.Float64 = pa.Field(
+        nullable=True, description="Cambridge Multimorbidity Score; null where there is none, so not ranked"
+    )
+    raw_score: pl.Float64 = pa.Field(nullable=True, description="raw_score of risk_scores")
+    cut_error: pl.Float64 = pa.Field(nullable=True, ge=0, description="cut_error of risk_scores")
+
+
 class ComplexCare(Contract):
     """One row per person offered a place in the complex-care cohort."""
 

@@ -11,7 +11,8 @@ from pipelines.io.queries import load_queries, load_query
 from pipelines.io.warehouse import add_table, empty_table
 
 Frames = dict[str, pl.DataFrame]
-PARAMETERS = {
+Options = dict[str, str | int | float]
+PARAMETERS: Options = {
     "icb_code": "QE1",
     "places_in_england": 800_000,
     "registered_in_england": 8_000_000,
@@ -29,7 +30,7 @@ def answer(
     as_of: dt.date,
     references: Frames,
     elsewhere: Frames | None = None,
-    options: dict[str, str | int | float] | None = None,
+    options: Options | None = None,
 ) -> pl.DataFrame:
     """The rows one SQL file makes; weekly tables that are not given are made by their SQL, others are empty.
 
@@ -39,16 +40,17 @@ def answer(
         as_of: what may be known.
         references: the clinical definitions, as ``reference_tables`` makes them.
         elsewhere: the tables of another ICB, for what the file reads over every ICB.
-        options: values of the file's parameters, in place of the usual ones.
+        options: values of parameters, in place of the usual ones; for the tables made on the way too.
     """
     query = load_query(name)
     with closing(duckdb.connect(":memory:")) as connection:
         for table in query.reads:
-            given = references[table] if table in references else table_of(table, frames, as_of, references)
+            given = references[table] if table in references else table_of(table, frames, as_of, references, options)
             add_table(connection, table, given)
         connection.execute("create schema england")
         for table in query.everywhere:
-            parts = [table_of(table, part, as_of, references) for part in (frames, elsewhere) if part is not None]
+            held = [part for part in (frames, elsewhere) if part is not None]
+            parts = [table_of(table, part, as_of, references, options) for part in held]
             add_table(connection, f"england.{table}", pl.concat(parts))
         parameters = PARAMETERS | {"as_of_date": as_of} | (options or {})
         used = {key: parameters[key] for key in query.parameters}
@@ -57,12 +59,16 @@ def answer(
     return found
 
 
-def table_of(name: str, frames: Frames, as_of: dt.date, references: Frames) -> pl.DataFrame:
+def table_of(
+    name: str, frames: Frames, as_of: dt.date, references: Frames, options: Options | None = None
+) -> pl.DataFrame:
     """A table as given, made by its own SQL from the tables given, or empty."""
     if name not in frames:
         made = name in WEEKLY and name in load_queries()
         inputs = _with_entries(frames) if name == "eligibility" else frames
-        frames[name] = answer(name, inputs, as_of=as_of, references=references) if made else empty_table(name)
+        frames[name] = (
+            answer(name, inputs, as_of=as_of, references=references, options=options) if made else empty_table(name)
+        )
     return frames[name]
 
 

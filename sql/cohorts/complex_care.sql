@@ -1,49 +1,25 @@
 -- makes: complex_care, the people offered a place in the complex-care cohort, ranked over all ICBs of the run
--- reads: people, practices, cambridge_scores, risk_scores?, previous_complex_care?
--- parameters: places_in_england, registered_in_england, share_of_adults, places_by, deprived_floor, stay_band
+-- reads: complex_care_ranking, previous_complex_care?
+-- parameters: places_in_england, registered_in_england, share_of_adults, deprived_floor, stay_band
 -- grain: one row per person offered a place; scope england
 with options as (
     select
-        $places_by as area_kind,
-        $deprived_floor as floor_share
-),
-
-registered as (
-    select
-        people.person_id,
-        people.practice_code,
-        people.age_years,
-        coalesce(people.imd_decile <= 2, false) as is_deprived,
-        -- Where places are shared out: over the whole run, or within each ICB, network or practice.
-        case
-            when options.area_kind = 'practice' then people.practice_code
-            when options.area_kind = 'network' then coalesce(practices.pcn_code, people.practice_code)
-            when options.area_kind = 'icb' then people.icb_code
-            else 'all'
-        end as area,
-        -- Someone still registered in two ICBs counts once, where the registration is the later.
-        row_number() over (
-            partition by people.person_id
-            order by people.registered_date desc, people.practice_code asc
-        ) as preference
-    from people
-    cross join options
-    left join practices on people.practice_code = practices.practice_code
+        $deprived_floor as floor_share,
+        $stay_band as stay_band
 ),
 
 areas as (
     select
-        registered.area,
+        complex_care_ranking.area,
         sum(
             case
                 when $share_of_adults = 0 then $places_in_england / cast($registered_in_england as double)
-                when registered.age_years >= 18 then $share_of_adults
+                when complex_care_ranking.age_years >= 18 then $share_of_adults
                 else 0
             end
         ) as places
-    from registered
-    where registered.preference = 1
-    group by registered.area
+    from complex_care_ranking
+    group by complex_care_ranking.area
 ),
 
 -- Places are the run's share of England's, by registered people, or a share of its adults; each area has its part of
@@ -66,48 +42,61 @@ places as (
 chosen_score as (
     select
         case
-            when count(risk_scores.raw_score) > 0 then 'risk_avoidable_admission_12m'
+            when count(complex_care_ranking.raw_score) > 0 then 'risk_avoidable_admission_12m'
             else 'cambridge_score'
         end as ranked_by,
-        max(risk_scores.cut_error) as cut_error
-    from risk_scores
-),
-
-cambridge as (
-    select
-        cambridge_scores.person_id,
-        max(cambridge_scores.cambridge_score) as cambridge_score
-    from cambridge_scores
-    group by cambridge_scores.person_id
-),
-
-learned as (
-    select
-        risk_scores.person_id,
-        max(risk_scores.raw_score) as raw_score
-    from risk_scores
-    group by risk_scores.person_id
+        max(complex_care_ranking.cut_error) as cut_error
+    from complex_care_ranking
 ),
 
 scored as (
     select
-        registered.person_id,
-        registered.practice_code,
-        registered.age_years,
-        registered.area,
-        registered.is_deprived,
-        chosen_score.ranked_by,
-        chosen_score.cut_error,
+        complex_care_ranking.person_id,
+        complex_care_ranking.practice_code,
+        complex_care_ranking.age_years,
+        complex_care_ranking.area,
+        complex_care_ranking.is_deprived,
         case chosen_score.ranked_by
-            when 'cambridge_score' then cambridge.cambridge_score
-            else learned.raw_score
+            when 'cambridge_score' then complex_care_ranking.cambridge_score
+            else complex_care_ranking.raw_score
         end as score,
-        cambridge.cambridge_score
-    from registered
+        complex_care_ranking.cambridge_score
+    from complex_care_ranking
     cross join chosen_score
-    inner join cambridge on registered.person_id = cambridge.person_id
-    left join learned on registered.person_id = learned.person_id
-    where registered.preference = 1
+    where complex_care_ranking.cambridge_score is not null
+),
+
+-- Nobody below the last place times the stay band can have a seat, so only those near enough are put in order: all
+-- whose score, to a two-hundredth, is not below that of the last who can, in any area. With a floor for deprived areas
+-- everybody is.
+spread as (
+    select
+        scored.area,
+        floor(scored.score * 200) as step,
+        count(*) as people
+    from scored
+    where scored.score is not null
+    group by scored.area, step
+),
+
+steps as (
+    select
+        spread.area,
+        spread.step,
+        sum(spread.people) over (partition by spread.area order by spread.step desc) - spread.people as above
+    from spread
+),
+
+reach as (
+    select
+        case
+            when max(options.floor_share) > 0 then cast('-infinity' as double)
+            else min(steps.step)
+        end as lowest_step
+    from steps
+    cross join options
+    inner join places on steps.area = places.area
+    where options.floor_share > 0 or steps.above < places.places * options.stay_band
 ),
 
 ranked as (
@@ -117,9 +106,7 @@ ranked as (
         row_number() over (
             order by scored.score desc, scored.cambridge_score desc, scored.age_years desc, scored.person_id asc
         ) as rank,
-        scored.ranked_by,
         scored.score,
-        scored.cut_error,
         scored.cambridge_score,
         scored.age_years,
         scored.area,
@@ -129,7 +116,8 @@ ranked as (
             order by scored.score desc, scored.cambridge_score desc, scored.age_years desc, scored.person_id asc
         ) as area_rank
     from scored
-    where scored.score is not null
+    cross join reach
+    where floor(scored.score * 200) >= reach.lowest_step
 ),
 
 -- The score of the last place of each area, were places given by rank alone.
@@ -156,12 +144,12 @@ seated as (
         ranked.person_id,
         ranked.practice_code,
         ranked.rank,
-        ranked.ranked_by,
+        chosen_score.ranked_by,
         ranked.score,
         -- The logistic curve that stays within 0.01 of the normal one.
-        case ranked.ranked_by
+        case chosen_score.ranked_by
             when 'risk_avoidable_admission_12m'
-                then 1 / (1 + exp(-1.702 * (ranked.score - cuts.cut) / nullif(ranked.cut_error, 0)))
+                then 1 / (1 + exp(-1.702 * (ranked.score - cuts.cut) / nullif(chosen_score.cut_error, 0)))
         end as belongs_probability,
         ranked.cambridge_score,
         ranked.age_years,
@@ -174,12 +162,14 @@ seated as (
             order by
                 case
                     when members_before.person_id is null then ranked.area_rank
-                    else ranked.area_rank / $stay_band
+                    else ranked.area_rank / options.stay_band
                 end asc,
                 case when members_before.person_id is null then 2 else 1 end asc,
                 ranked.area_rank asc
         ) as seat
     from ranked
+    cross join chosen_score
+    cross join options
     left join cuts on ranked.area = cuts.area
     left join members_before on ranked.person_id = members_before.person_id
 ),

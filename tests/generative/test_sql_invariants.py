@@ -6,6 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_contracts.tables.weekly import ComplexCare
 from tests.lib.tables import AS_OF, answer, weekly_tables
 
 QUICK = settings(max_examples=2, deadline=None, derandomize=True)
@@ -66,3 +67,34 @@ def test_more_spells_never_lower_a_count(spells: list, more: list) -> None:
     many = answer("person_features", registrations=PEOPLE, spells=spells_of(spells + more))
     both = few.join(many, on=["person_id", "feature"], how="left", suffix="_more", validate="1:1")
     assert both.select((pl.col("value_more") >= pl.col("value")).all()).item()
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(
+    scores=st.lists(st.floats(-6, 3), min_size=12, max_size=40),
+    before=st.sets(st.integers(1, 40), max_size=12),
+    band=st.sampled_from([1.0, 1.25, 2.0]),
+    places_by=st.sampled_from(["all", "practice"]),
+)
+def test_nobody_is_left_out_of_the_order_who_could_have_a_place(
+    scores: list[float], before: set[int], band: float, places_by: str
+) -> None:
+    """With a floor for deprived people everybody is put in order; a floor too low to give a place changes nothing."""
+    people = range(1, len(scores) + 1)
+    homes = "\n".join(f"{person} | {'A81001' if person % 3 else 'A81002'}" for person in people)
+    tables: dict[str, str | pl.DataFrame] = {
+        "registrations": f"person_id | practice_code\n{homes}",
+        "cambridge_scores": "person_id | cambridge_score | cambridge_mortality_score | condition_count | conditions\n"
+        + "\n".join(f"{person} | {person % 4} | 0 | 0 |" for person in people),
+        "risk_scores": "person_id | raw_score | cut_error\n"
+        + "\n".join(f"{person} | {score} | 0.2" for person, score in zip(people, scores, strict=True)),
+    }
+    schema = {name: column.dtype.type for name, column in ComplexCare.to_schema().columns.items()}
+    members = [{"person_id": person, "practice_code": "A81001", "rank": 1} for person in sorted(before)]
+    tables["previous_complex_care"] = pl.DataFrame(members, schema=schema)
+    options = {"places_by": places_by, "stay_band": band, "registered_in_england": 3_000_000}
+    pruned, whole = (
+        answer("complex_care", options=options | {"deprived_floor": floor}, **tables) for floor in (0, 1e-9)
+    )
+    assert pruned.height
+    assert pruned.equals(whole)
