@@ -53,22 +53,20 @@ from pipelines.steps.disclosure import (
 from pipelines.steps.lists import share_places
 from pipelines.steps.quality import publishable, stand, stopped
 
-TABLES = [
-    "people",
-    "target_lists",
-    "list_leavers",
-    "complex_care",
-    "programme_records",
-    "programme_states",
-    "non_responders",
-    "people_not_seen",
-    "lifestyle_risk",
-    "lifestyle_flags",
-    "risk_scores",
-    "care_owed",
-    "list_capacity",
-    "avoidable_admissions",
+LEAVING = [
+    *("people", "target_lists", "complex_care", "programme_states", "people_not_seen", "lifestyle_risk"),
+    *("lifestyle_flags", "risk_scores"),
 ]
+"""The tables of which rows about people leave in an ICB's files."""
+TABLES = [
+    *LEAVING,
+    *("list_leavers", "programme_records", "non_responders", "care_owed", "list_capacity", "avoidable_admissions"),
+]
+NEEDED = {
+    "programme_records": ["person_id", "programme", "rule_number", "doses"],
+    "risk_scores": ["person_id", "risk_avoidable_admission_12m", "model_version"],
+}
+"""The columns that are read of tables that hold many more."""
 WAITING = "A later delivery of these records waits for a check, so this list rests on what was known before it."
 COUNTED = [
     *("people", "target_lists", "complex_care", "programme_states", "non_responders", "people_not_seen"),
@@ -168,9 +166,8 @@ class _Writer:
         answer = self._national_answer(codes)
         with eligibility_now(self.settings) as now:
             for code in codes:
-                icb = self._read(code, answer, now)
-                self._write_icb(icb, key=key)
-                self._write_practices(icb)
+                # Nothing of one ICB is held while the next is read.
+                self._write_all(self._read(code, answer, now), key=key)
         self._check_sensitive_sets(codes)
         return write_manifest(self.root, self.files, self._facts())
 
@@ -215,7 +212,7 @@ class _Writer:
         path = self.settings.tables / self.as_of.isoformat() / name / f"{code}.parquet"
         if not path.is_file():
             raise ReleaseRefusedError(f"{name} of {code} is missing: expected {path}; run the week again")
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, columns=NEEDED.get(name))
 
     def _read(self, code: str, answer: pl.DataFrame | None, now: Warehouse) -> _Icb:
         self.approvals[code] = check_approval(self.settings, icb=code, as_of=self.as_of)
@@ -250,13 +247,16 @@ class _Writer:
                 "data_as_of": day.isoformat() if day else None,
             }
 
-    def _write_icb(self, icb: _Icb, *, key: bytes) -> None:
+    def _write_all(self, icb: _Icb, *, key: bytes) -> None:
         folder = self.root / "icb" / icb.code
         folder.mkdir(parents=True)
+        self._write_cohorts(icb, folder, key=key)
+        self._write_pages(icb, folder)
+        self._write_practices(icb)
+
+    def _write_cohorts(self, icb: _Icb, folder: Path, *, key: bytes) -> None:
         may_leave = {
-            name: table.join(icb.allowed.icb_files, on="person_id", how="semi")
-            for name, table in icb.tables.items()
-            if "person_id" in table.columns
+            name: icb.tables[name].join(icb.allowed.icb_files, on="person_id", how="semi") for name in LEAVING
         }
         may_leave["programme_states"] = reportable_states(may_leave["programme_states"])
         may_leave["people_not_seen"] = reportable_not_seen(may_leave["people_not_seen"], self.rules.not_seen.told)
@@ -275,7 +275,6 @@ class _Writer:
         self.groups[icb.code] = min(
             filter(None, (smallest_group(frame.unique("pseudonym")) for frame in made.values())), default=None
         )
-        self._write_pages(icb, folder)
 
     def _footer(self, name: str, icb: _Icb) -> dict[str, str]:
         """What a cohort file says of itself: what it holds, whose, from which data and which versions."""
