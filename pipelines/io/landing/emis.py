@@ -15,7 +15,7 @@ from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.practice_loading import Convert, PracticeLoading
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
-from pipelines.io.landing.reading import FileCount, TextTable, read_text
+from pipelines.io.landing.reading import FileCount, TextTable, read_texts
 from pipelines.io.landing.staging import Decided
 
 CODES = {"code_id": pl.Int64, "target_id": pl.Int64}
@@ -75,12 +75,11 @@ def _day(moment: str) -> dt.date:
 
 
 def _read_all(delivery: Delivery, bench: Bench) -> Texts:
-    texts: dict[str, TextTable] = {}
+    names = [file.table for file in delivery.files]
     for file in delivery.files:
-        if file.table in texts:
+        if names.count(file.table) > 1:
             raise LandingError(expected="one file a table and moment", found="two", where=file.name)
-        texts[file.table] = read_text(file, con=bench.con, work=bench.work)
-    return texts
+    return {text.file.table: text for text in read_texts(delivery.files, con=bench.con, work=bench.work)}
 
 
 class _Loading(PracticeLoading):

@@ -21,7 +21,7 @@ from pipelines.io.landing.loading import load_delivery
 from pipelines.io.landing.practice_loading import columns_of
 from pipelines.io.landing.protocol import APPLIED, Bench, Delivery, Landing, Loaded, Stage
 from pipelines.io.landing.quarantine import QUARANTINE, is_retried, quarantine_path
-from pipelines.io.landing.reading import count_unused, read_text
+from pipelines.io.landing.reading import read_text
 from pipelines.io.landing.staging import OUTCOME, decide, gather, tally
 from pipelines.io.landing.store import Store
 
@@ -55,8 +55,7 @@ def load_statuses(delivery: Delivery, bench: Bench) -> Loaded:
         LandingError: a file is empty or unreadable, or lacks most of the patients that the last one had.
     """
     roster, held = delivery.shared["roster"], delivery.shared["statuses"]
-    unused = [count_unused(file, bench.work) for file in delivery.files if file.table != TABLE]
-    texts = [read_text(file, con=bench.con, work=bench.work) for file in delivery.files if file.table == TABLE]
+    texts = [read_text(file, con=bench.con, work=bench.work) for file in delivery.files]
     if len(texts) > 1:
         raise LandingError(expected="one file of registrations a drop", found="two", where=texts[1].file.name)
     columns = load_feed(NAME).tables[TABLE].names
@@ -79,7 +78,7 @@ def load_statuses(delivery: Delivery, bench: Bench) -> Loaded:
     pending = pending.with_columns(feed=pl.lit(NAME), table=pl.lit(TABLE))
     return Loaded(
         outcomes=pl.concat([pl.DataFrame(schema=OUTCOME), decided.outcomes, tally(superseded, "superseded")]),
-        files=tuple(text.count for text in texts) + tuple(unused),
+        files=tuple(text.count for text in texts),
         pending=pending.select(list(QUARANTINE)),
         shared={"statuses": good if texts else pl.concat([held, good])},
     )

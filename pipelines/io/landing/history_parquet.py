@@ -21,7 +21,7 @@ from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
-from pipelines.io.landing.reading import TextTable, read_text
+from pipelines.io.landing.reading import TextTable, read_texts
 from pipelines.io.landing.staging import OUTCOME, decide, gather, tally
 
 NAME = "history_parquet"
@@ -51,7 +51,7 @@ def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
     practice = bench.practice(delivery.source, delivery)
     if practice is None:
         raise LandingError(expected="a practice of the national list", found=delivery.source, where="epraccur.csv")
-    texts = {file.table: read_text(file, con=bench.con, work=bench.work) for file in delivery.files}
+    texts = {text.file.table: text for text in read_texts(delivery.files, con=bench.con, work=bench.work)}
     if practice.people.is_empty() and "registrations" not in texts:
         raise LandingError(
             expected="registrations in a practice's first delivery",

@@ -15,7 +15,7 @@ from pipelines.io.landing.hospital_known import Known
 from pipelines.io.landing.hospital_rows import Convert, Words
 from pipelines.io.landing.protocol import Bench, Delivery
 from pipelines.io.landing.quarantine import QUARANTINE
-from pipelines.io.landing.reading import FileCount, TextTable, read_text
+from pipelines.io.landing.reading import FileCount, TextTable, read_texts
 from pipelines.io.landing.staging import OUTCOME, Gathered, decide, gather, tally
 
 BATCH = 1_000_000
@@ -95,7 +95,7 @@ class Round:
         """The records of a table, held ones that are tried again included, in batches that no ``key`` is split by."""
         own = self.delivery.pending.filter(pl.col("table") == table)
         files = [file for file in self.delivery.files if file.table == table]
-        read = [read_text(file, con=self.bench.con, work=self.bench.work) for file in files]
+        read = read_texts(files, con=self.bench.con, work=self.bench.work)
         self.counts += [text.count for text in read]
         columns = _text_columns(table, read, own)
         whole = gather([_widened(text, columns) for text in read], pending=own, columns=columns)

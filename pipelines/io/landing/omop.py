@@ -21,7 +21,7 @@ from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
-from pipelines.io.landing.reading import FileCount, read_text
+from pipelines.io.landing.reading import FileCount, read_texts
 from pipelines.io.landing.staging import OUTCOME, Gathered, decide, gather, tally
 from pipelines.io.landing.store import Schema
 from pipelines.io.landing.synthea_mappings import load_mappings, mappings_digest
@@ -254,7 +254,7 @@ class _Drop:
         """One table's rows as text, read now so that no two tables need be in memory; held rows come first."""
         columns = load_feed(NAME).tables[table].names
         files = [file for file in self.delivery.files if file.table == table]
-        read = [read_text(file, con=self.bench.con, work=self.bench.work) for file in files]
+        read = read_texts(files, con=self.bench.con, work=self.bench.work)
         self.counts |= {text.file.name: text.count for text in read}
         return gather(read, pending=self.held.filter(pl.col("table") == table), columns=columns)
 

@@ -7,8 +7,9 @@ counter saw. Otherwise each record is taken by itself, in plain Python.
 
 import csv
 import re
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,8 @@ from pipelines.io.landing.feeds import FeedTable, FileFormat, known_headers, loa
 from pipelines.io.landing.files import LandedFile
 from pipelines.io.landing.parquet_text import opened_parquet, read_parquet_rows
 
+READERS = 2
+"""Files that are read at a time: counting the bytes of one takes one core."""
 BATCH = 200_000
 CHUNK = 1 << 20
 BAD_RECORDS = {"line": pl.UInt32, "reasons": pl.String, "raw": pl.String}
@@ -83,6 +86,21 @@ def read_text(file: LandedFile, *, con: duckdb.DuckDBPyConnection, work: Path) -
             count = FileCount(file, records=rows.height, blank=0, left_out=left_out)
             return TextTable(rows=rows, bad=pl.DataFrame(schema=BAD_RECORDS), count=count)
         return _read_delimited(con, file, path, layout=contract.layout(file.name), table=table)
+
+
+def read_texts(files: Iterable[LandedFile], *, con: duckdb.DuckDBPyConnection, work: Path) -> list[TextTable]:
+    """Each file as ``read_text`` reads it, in the order given; while one is counted another is parsed.
+
+    Raises:
+        LandingError: one is empty or unreadable, or its header lacks a required column.
+    """
+
+    def read(file: LandedFile) -> TextTable:
+        with closing(con.cursor()) as own:
+            return read_text(file, con=own, work=work)
+
+    with ThreadPoolExecutor(max_workers=READERS) as pool:
+        return list(pool.map(read, files))
 
 
 def count_unused(file: LandedFile, work: Path) -> FileCount:

@@ -17,7 +17,7 @@ from pipelines.io.landing.places import CTV3_CODES, Places
 from pipelines.io.landing.practice_loading import PracticeLoading, columns_of, latest_rows, untouched
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
-from pipelines.io.landing.reading import TextTable, read_text
+from pipelines.io.landing.reading import TextTable, read_texts
 from pipelines.io.landing.staging import Decided
 from pipelines.io.landing.store import Schema
 from pipelines.io.landing.systmone_rows import MAPPED_WORDS, PARTS, ROOM
@@ -81,7 +81,7 @@ def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
     Raises:
         LandingError: the set is not complete or cannot be trusted; nothing of it may be used.
     """
-    texts = {file.table: read_text(file, con=bench.con, work=bench.work) for file in _each_once(delivery)}
+    texts = {text.file.table: text for text in read_texts(_each_once(delivery), con=bench.con, work=bench.work)}
     practices = _practices(texts, delivery, bench)
     window = _check_set(texts, practices, delivery) if delivery.files else _Window()
     shared, results = dict(delivery.shared), []
