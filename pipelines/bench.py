@@ -317,7 +317,8 @@ def write_bills(bills: dict[int, pl.DataFrame], page: Path) -> None:
         "Made by `casefinder bench`; do not edit. Made-up people, on the machine that ran it, with "
         f"{os.cpu_count()} cores. Seconds build a table and check its contract; the floor is one scan of the same "
         "columns by DuckDB in the same run; memory is the most that the process held. The release is all that "
-        "leaves, ICB files and practices' lists, and its checking is `casefinder verify`. Ingestion is not in it. "
+        "leaves, ICB files and practices' lists, and its checking is `casefinder verify`. Ingestion is not in it: "
+        "[figures](figures.md) has what that costs. "
         "What pandas and others take for the same answers is on [a page of its own](comparisons.md).",
         "",
         "| People | A week, seconds | Per million | Of it the release | Peak GiB | Making them up, per million |",

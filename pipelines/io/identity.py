@@ -15,6 +15,7 @@ from pipelines.settings import Settings
 
 KEY_BYTES = 32
 BLOCK_BYTES = 64
+BATCH_ROWS = 50_000
 PEOPLE = {
     "nhs_number": pl.String,
     "person_id": pl.Int64,
@@ -124,12 +125,17 @@ def hmac_pads(key: bytes) -> dict[str, bytes]:
 
 def record_ids(con: duckdb.DuckDBPyConnection, messages: pl.Series, key: bytes) -> pl.Series:
     """Keyed pseudonyms (Int64) of supplier record ids, in the order given: the same HMAC, made in bulk by DuckDB."""
-    con.register("messages", pl.DataFrame({"message": messages}))
+    con.register("messages", _in_batches(pl.DataFrame({"message": messages})))
     try:
         hashed: pl.DataFrame = con.sql(HMAC_SQL, params=hmac_pads(key)).pl()
         return hashed["pseudonym"]
     finally:
         con.unregister("messages")
+
+
+def _in_batches(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows in pieces, so that each of the engine's threads has some."""
+    return pl.concat(frame.iter_slices(BATCH_ROWS), rechunk=False) if frame.height > BATCH_ROWS else frame
 
 
 def people_path(settings: Settings, icb_code: str) -> Path:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.benchmarks import ingestion
 from tests.benchmarks.against import every_finding
 from tests.prove.claims import Finding, at_least, at_most, proves
 
@@ -37,6 +38,25 @@ def what_people_use_instead_answers_the_same_and_takes_longer(folder: Path) -> l
     return [
         at_least(f"times that {found.way} takes for {found.question}", found.seconds / found.ours, 1)
         for found in every_finding(folder)
+    ]
+
+
+@proves("speed")
+def ingestion_keeps_up_with_reading_the_files(folder: Path) -> list[Finding]:
+    settings = ingestion.land(folder)
+    as_text = ingestion.seconds_as_text(settings, folder)
+    full, records = ingestion.seconds_to_ingest(settings)
+    ingestion.land_delta(settings)
+    delta, _ = ingestion.seconds_to_ingest(settings)
+    return [
+        at_least(f"speed of a full load of {records:,} EMIS records, beside DuckDB's as text", as_text / full, 0.5),
+        at_most(
+            "cost of a delta of 1% of the records, at all practices, beside the full load",
+            100 * delta / full,
+            10,
+            unit="%",
+        ),
+        at_least("million rows a second split into good and held", ingestion.rows_validated_a_second() / 1e6, 5),
     ]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.protocol import Bench, Delivery, Load, Loaded
-from pipelines.io.landing.reading import count_unused
+from pipelines.io.landing.reading import count_all_unused
 
 
 def load_delivery(delivery: Delivery, bench: Bench, *, load: Load) -> Loaded:
@@ -14,7 +14,7 @@ def load_delivery(delivery: Delivery, bench: Bench, *, load: Load) -> Loaded:
         LandingError: the delivery as a whole cannot be trusted; nothing of it may be used.
     """
     unused = load_feed(delivery.feed).unused_tables
-    counts = tuple(count_unused(file, bench.work) for file in delivery.files if file.table in unused)
+    counts = count_all_unused([file for file in delivery.files if file.table in unused], bench.work)
     used = tuple(file for file in delivery.files if file.table not in unused)
     loaded = load(replace(delivery, files=used), bench)
     return replace(loaded, files=(*loaded.files, *counts))

@@ -103,6 +103,16 @@ def read_texts(files: Iterable[LandedFile], *, con: duckdb.DuckDBPyConnection, w
         return list(pool.map(read, files))
 
 
+def count_all_unused(files: Iterable[LandedFile], work: Path) -> tuple[FileCount, ...]:
+    """The records of files that nothing is taken from, in the order given.
+
+    Raises:
+        LandingError: one is unreadable.
+    """
+    with ThreadPoolExecutor(max_workers=READERS) as pool:
+        return tuple(pool.map(lambda file: count_unused(file, work), files))
+
+
 def count_unused(file: LandedFile, work: Path) -> FileCount:
     """The records of a file that nothing is taken from.
 
