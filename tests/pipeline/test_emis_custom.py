@@ -114,6 +114,16 @@ def test_a_file_that_came_before_the_extract_is_used_when_the_extract_comes(
     assert count_quarantine(early).is_empty()
 
 
+def test_nothing_is_remembered_of_a_patient_who_is_kept_out_from_now_on(settings: Settings) -> None:
+    write_statuses(settings.landing, [*LEFT_AND_CAME_BACK, (2, "01/01/1990", "8", "4")])
+    sound(settings)
+    emis.Extract(moment=emis.THIRD).add_patient(1, SpineSensitive="true").write(settings.landing)
+    sound(settings)
+    assert intervals(settings) == []
+    kept = pl.read_parquet(settings.identity / "feeds" / "emis_custom_statuses.parquet")
+    assert kept["patient_record_id"].n_unique() == kept.height == 1
+
+
 @pytest.mark.parametrize("moment", [emis.SECOND, "20261124020000"])
 def test_a_whole_extract_again_keeps_them(settings: Settings, moment: str) -> None:
     write_statuses(settings.landing, LEFT_AND_CAME_BACK)

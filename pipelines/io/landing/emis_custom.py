@@ -175,6 +175,8 @@ class EmisCustomFeed:
         if not new and not tries and (statuses.is_empty() or "registrations" not in landing.changed):
             return
         roster = _roster(store)
+        kept_out = roster.filter(pl.col("person_state") != "held")
+        statuses = statuses.join(kept_out, on="patient_record_id", how="anti", maintain_order="left")
         for source, moment, files in [*tries, *new]:
             own = pl.col("source") == source
             held = statuses.filter(own)

@@ -285,7 +285,7 @@ def _bars(frame: pl.DataFrame, title: str, unit: str) -> Chart | None:
         colour = alt.Color(
             "kind:N",
             scale=alt.Scale(domain=kinds, range=[BLUE, AMBER]),
-            legend=alt.Legend(title=None, orient="top", labelFontSize=13, labelLimit=400),
+            legend=alt.Legend(title=None, orient="top", columns=1, labelFontSize=13, labelLimit=400),
         )
         bars, height = base.mark_bar().encode(color=colour), alt.Step(40, **{"for": "position"})
     figures = base.mark_text(align="left", dx=4, fontSize=13).encode(text=alt.Text("value:Q", format=figure))
