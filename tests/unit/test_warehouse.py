@@ -73,6 +73,7 @@ def test_ranking_over_all_icbs_writes_each_its_own_people(warehouse: Warehouse) 
     for number, icb in enumerate(people.rows_by_icb):
         ids = warehouse.read("people", AS_OF, icb).select("person_id").collect()
         warehouse.write("cambridge_scores", AS_OF, icb, _cambridge(ids, score=float(number)))
+    warehouse.build("complex_care_ranking", AS_OF)
     assert warehouse.build("complex_care", AS_OF).rows_by_icb == {"QE1": 0, "QF7": 2}
     assert warehouse.read("complex_care", AS_OF).collect()["rank"].to_list() == [1, 2]
 
