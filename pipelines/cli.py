@@ -491,6 +491,8 @@ def bench(
 
     from pipelines.bench import LIMITS, bill, limits_of, over_limits, write_bills
 
+    if set_limits and not limits:
+        _fail("expected --limits FILE with --set-limits; found none: it names the file that is written")
     settings, bills = Settings().model_copy(update={"memory_limit": memory, "threads": threads}), {}
     for size in people:
         with _plain_errors(), _progress() as progress:

@@ -256,7 +256,7 @@ def test_an_undated_observation_is_loaded_without_a_date(settings: Settings) -> 
     assert table(settings, "events")["event_date"].null_count() == 3
 
 
-def test_an_impossible_date_is_taken_out_and_told_and_what_it_dated_still_counts(settings: Settings) -> None:
+def test_an_impossible_date_is_taken_out_and_told_and_the_entry_is_loaded(settings: Settings) -> None:
     extract = emis.whole_extract().add_observation(20, 1, EffectiveDate="2026-12-25")
     extract.add_observation(21, 1, EffectiveDate="1960-04-30").add_observation(22, 1, EffectiveDate="1960-05-01")
     extract.add_observation(23, 1, EffectiveDate="2026-12-25", CodeId="404").write(settings.landing)

@@ -151,7 +151,7 @@ def check_decided(table: str, decided: Decided, rows: int, *, where: str) -> Non
     broken = decided.pending.select(rule=pl.col("reasons").str.split("|")).drop_nulls().explode("rule")
     counted = broken.group_by("rule").agg(rows=pl.len().cast(pl.Int64)).filter(pl.col("rule").is_in(rule["rules"]))
     undated = decided.outcomes.filter(outcome=UNDATED)["records"].sum()
-    dates = pl.DataFrame({"rule": ["dates that can be"], "rows": [undated]}, schema=counted.schema)
+    dates = pl.DataFrame({"rule": ["date_before_birth_or_after_extract"], "rows": [undated]}, schema=counted.schema)
     worst = pl.concat([counted, dates]).sort("rows", "rule", descending=[True, False]).row(0, named=True)
     if worst["rows"] > rule["most_share"] * rows:
         raise LandingError(

@@ -6,7 +6,9 @@ counter saw. Otherwise each record is taken by itself, in plain Python.
 """
 
 import csv
+import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -143,8 +145,10 @@ def as_plain(file: LandedFile, work: Path) -> Iterator[Path]:
     if is_utf8 and file.member is None:
         yield file.path
         return
-    copy = work / f"plain_{file.sha256[:16]}"
-    with open_landed(file) as source, copy.open("wb") as target:
+    # A name of its own: two files of one content may be read at the same time.
+    handle, name = tempfile.mkstemp(prefix="plain_", dir=work)
+    copy = Path(name)
+    with os.fdopen(handle, "wb") as target, open_landed(file) as source:
         while chunk := source.read(CHUNK):
             target.write(chunk if is_utf8 else _to_utf8(chunk))
     try:

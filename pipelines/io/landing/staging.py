@@ -130,7 +130,7 @@ def decide(
 def _without_impossible_dates(rows: pl.DataFrame, contract: type[pa.DataFrameModel]) -> pl.DataFrame:
     """The records, marked by ``is_date_taken_out``: where the contract says so, a date that cannot be becomes none.
 
-    No other date takes its place: what is on record without a day still counts, and no day is made up.
+    No other date takes its place: no day is made up. What needs no day still counts.
     """
     column = contract.to_schema().columns.get("clinical_date")
     if column is None or column.metadata != contracts.TAKEN_OUT:

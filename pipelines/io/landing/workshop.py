@@ -46,13 +46,10 @@ class Room:
 
 @dataclass
 class Workshop:
-    """The child of one ingest, started when it is first needed; what it is forked from starts at once."""
+    """The child of one ingest, started when it is first needed."""
 
     room: Room
     child: "_Child | None" = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        _server()
 
     def run(
         self, task: Task[Argument, Result], argument: Argument, *, work: Path, facts: Mapping[str, Any], where: str
