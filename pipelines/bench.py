@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import multiprocessing
 import os
 import re
 import threading
@@ -67,7 +68,7 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Peak:
-    """The most memory that this process held while it was watched."""
+    """The most memory that this process and those it started held while it was watched."""
 
     bytes: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -135,8 +136,17 @@ def _measured() -> Iterator[_Cost]:
 
 
 def _held() -> int:
-    """Bytes that this process holds in memory now."""
-    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * PAGE_BYTES
+    """Bytes that this process and those it started hold in memory now."""
+    processes = ("self", *(str(child.pid) for child in multiprocessing.active_children()))
+    return sum(_held_by(process) for process in processes)
+
+
+def _held_by(process: str) -> int:
+    """Bytes that one process holds, none if it has ended."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1]) * PAGE_BYTES
+    except OSError:
+        return 0
 
 
 def _lend_model(settings: Settings, work: Path, on_step: Tell) -> None:

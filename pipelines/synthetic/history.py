@@ -240,16 +240,23 @@ class HistoryFiles:
     def _writer(self, name: str, schema: pa.Schema) -> pq.ParquetWriter:
         if name not in self.writers:
             self._aside(name).parent.mkdir(parents=True, exist_ok=True)
-            repeated = [column for column in schema.names if column != "record_id"]
+            encodings = {column: _encoding(column) for column in schema.names}
             self.writers[name] = pq.ParquetWriter(
                 self._aside(name),
                 schema,
                 compression="zstd",
-                use_dictionary=repeated,
-                column_encoding={"record_id": "DELTA_BINARY_PACKED"},
+                use_dictionary=[column for column, encoding in encodings.items() if encoding is None],
+                column_encoding={column: encoding for column, encoding in encodings.items() if encoding},
                 store_schema=False,
             )
         return self.writers[name]
+
+
+def _encoding(column: str) -> str | None:
+    """How a column packs smallest, none for a dictionary of its values."""
+    if column.endswith("_date"):
+        return "BYTE_STREAM_SPLIT"
+    return {"record_id": "DELTA_BINARY_PACKED", "person_id": "PLAIN"}.get(column)
 
 
 def write_places(plan: Plan, list_sizes: pl.DataFrame, folder: Path) -> None:

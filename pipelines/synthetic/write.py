@@ -2,9 +2,12 @@
 
 import datetime as dt
 from collections.abc import Collection
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from math import floor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,6 +28,8 @@ Format = Literal["emis", "systmone", "hospital", "sus", "reference", "opt_out", 
 FORMATS: tuple[Format, ...] = get_args(Format)
 MARK = "made_up.txt"
 """Says of a workspace that nobody in it is real; made-up people are never written among others."""
+PROCESSES = 2
+"""ICBs that are made at the same time where each has files of its own."""
 
 
 @dataclass
@@ -34,6 +39,7 @@ class _Output:
     out: Path
     formats: frozenset[str]
     plan: Plan
+    with_truth: bool = True
     systmone_share: float = 0.25
     is_first: bool = True
     replies: list[pl.Series] = field(default_factory=list)
@@ -81,20 +87,18 @@ def write_extracts(
     if unknown or not formats:
         raise ValueError(f"formats {sorted(unknown)} are unknown; choose among {', '.join(FORMATS)}")
     _mark(out)
-    world = load_world()
-    made = plan(world, people=people, practices=practices, seed=seed, anchor=as_of, icbs=icbs)
-    output = _Output(out=out, formats=frozenset(formats), plan=made, systmone_share=systmone_share)
-    for icb_code, chunks in groupby(made.chunks, key=lambda chunk: chunk.icb_code):
-        files = HistoryFiles(out / "history", icb_code)
-        truths: list[pl.DataFrame] = []
-        for chunk in chunks:
-            population = make_population(world, made, chunk)
-            _write_chunk(population, output, files)
-            if with_truth:
-                truths.append(truth_frame(population, as_of, by_nhs_number=output.formats != {"history"}))
-        files.close()
-        if with_truth:
-            _write_truth(truths, out / "truth" / f"{icb_code}.parquet")
+    made = plan(load_world(), people=people, practices=practices, seed=seed, anchor=as_of, icbs=icbs)
+    output = _Output(
+        out=out, formats=frozenset(formats), plan=made, with_truth=with_truth, systmone_share=systmone_share
+    )
+    icb_chunks = [list(chunks) for _, chunks in groupby(made.chunks, key=lambda chunk: chunk.icb_code)]
+    if output.formats == {"history"} and len(icb_chunks) > 1:
+        with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+            for sizes in pool.map(partial(_sizes_of_history, output), icb_chunks):
+                output.sizes.extend(sizes)
+    else:
+        for chunks in icb_chunks:
+            _write_icb(output, chunks)
     _write_whole(output)
     return made
 
@@ -115,6 +119,28 @@ def _mark(out: Path) -> None:
         )
     out.mkdir(parents=True, exist_ok=True)
     mark.write_text("Everybody in this workspace is made up.\n", encoding="utf-8")
+
+
+def _write_icb(output: _Output, chunks: list[Chunk]) -> None:
+    """The chunks of one ICB in every format asked for, and the truth of its people."""
+    world, icb_code = load_world(), chunks[0].icb_code
+    files = HistoryFiles(output.out / "history", icb_code)
+    truths: list[pl.DataFrame] = []
+    for chunk in chunks:
+        population = make_population(world, output.plan, chunk)
+        _write_chunk(population, output, files)
+        if output.with_truth:
+            by_nhs_number = output.formats != {"history"}
+            truths.append(truth_frame(population, output.plan.anchor, by_nhs_number=by_nhs_number))
+    files.close()
+    if output.with_truth:
+        _write_truth(truths, output.out / "truth" / f"{icb_code}.parquet")
+
+
+def _sizes_of_history(output: _Output, chunks: list[Chunk]) -> list[pl.DataFrame]:
+    """The list sizes of one ICB, after writing its history in a process of its own."""
+    _write_icb(output, chunks)
+    return output.sizes
 
 
 def _write_chunk(population: Population, output: _Output, files: HistoryFiles) -> None:

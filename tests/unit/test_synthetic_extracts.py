@@ -36,6 +36,16 @@ def test_history_meets_its_contract_and_order(made: Path, table: str) -> None:
         assert frame["record_id"].is_unique().all()
 
 
+def test_icbs_made_at_the_same_time_are_those_made_one_by_one(made: Path, tmp_path: Path) -> None:
+    write_extracts(people=600, practices=4, seed=7, as_of=AS_OF, formats=["history"], out=tmp_path, icbs=2)
+    alone, beside = (
+        {str(file.relative_to(out)): file.read_bytes() for file in sorted((out / "history").rglob("*.parquet"))}
+        for out in (made, tmp_path)
+    )
+    assert alone == beside
+    assert sum("events" in file for file in alone) == 2
+
+
 def test_reference_tables_meet_their_contracts(made: Path) -> None:
     for table, contract in REFERENCE.items():
         if table not in MAY_BE_ABSENT:
