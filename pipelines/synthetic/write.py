@@ -94,8 +94,10 @@ def write_extracts(
     icb_chunks = [list(chunks) for _, chunks in groupby(made.chunks, key=lambda chunk: chunk.icb_code)]
     if output.formats == {"history"} and len(icb_chunks) > 1:
         with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-            # Whole before it is kept: what is kept is sent along with each ICB that is still to come.
-            output.sizes = sum(list(pool.map(partial(_sizes_of_history, output), icb_chunks)), [])
+            # All are made before any is kept: what is kept would be sent along with those still to be made.
+            output.sizes = [
+                size for sizes in list(pool.map(partial(_sizes_of_history, output), icb_chunks)) for size in sizes
+            ]
     else:
         for chunks in icb_chunks:
             _write_icb(output, chunks)

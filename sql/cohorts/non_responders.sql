@@ -32,16 +32,37 @@ past as (
     group by programme_states.person_id
 ),
 
+people_with_gaps as (
+    select
+        gaps.person_id,
+        count(*) as gap_count,
+        max(gaps.harm) as harm,
+        max(gaps.days_overdue) as days_overdue,
+        sum(gaps.points) as points,
+        string_agg(gaps.programme, '|' order by gaps.points desc, gaps.programme asc) as gaps
+    from gaps
+    group by gaps.person_id
+),
+
+-- Whom it matters of when they were last seen.
+missing as (
+    select
+        people.person_id,
+        people.practice_code
+    from people
+    inner join people_with_gaps on people.person_id = people_with_gaps.person_id
+),
+
 seen_days as (
     select
         contacts.person_id,
         contacts.contact_date as seen_date,
         contacts.contact_kind as seen_for
     from contacts
-    inner join people
+    inner join missing
         on
-            contacts.person_id = people.person_id
-            and contacts.practice_code = people.practice_code
+            contacts.person_id = missing.person_id
+            and contacts.practice_code = missing.practice_code
     where
         contacts.contact_date < $as_of_date
         and contacts.contact_kind <> 'appointment_missed'
@@ -51,6 +72,7 @@ seen_days as (
         measurements.measured_date as seen_date,
         seen_measures.seen_for
     from measurements
+    inner join missing on measurements.person_id = missing.person_id
     inner join seen_measures on measurements.measure = seen_measures.measure
 ),
 
@@ -76,18 +98,6 @@ seen as (
             last_days.person_id = seen_days.person_id
             and last_days.last_seen_date = seen_days.seen_date
     group by last_days.person_id, last_days.last_seen_date
-),
-
-people_with_gaps as (
-    select
-        gaps.person_id,
-        count(*) as gap_count,
-        max(gaps.harm) as harm,
-        max(gaps.days_overdue) as days_overdue,
-        sum(gaps.points) as points,
-        string_agg(gaps.programme, '|' order by gaps.points desc, gaps.programme asc) as gaps
-    from gaps
-    group by gaps.person_id
 ),
 
 weighed as (

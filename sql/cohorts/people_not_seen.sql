@@ -25,11 +25,11 @@ known_from as (
     group by contacts.practice_code
 ),
 
-traces as (
+-- The last day of each source; a person has at most one row in each.
+entries as (
     select
         events.person_id,
-        max(events.event_date) as trace_date,
-        'entry in the record' as trace
+        max(events.event_date) as trace_date
     from events
     inner join people
         on
@@ -39,77 +39,87 @@ traces as (
         events.entered_date < $as_of_date
         and events.event_date < $as_of_date
     group by events.person_id
-    union all
+),
+
+medicines as (
     select
         medications.person_id,
-        max(medications.issued_date) as trace_date,
-        'medicine' as trace
+        max(medications.issued_date) as trace_date
     from medications
-    inner join people on medications.person_id = people.person_id
     where
         medications.entered_date < $as_of_date
         and medications.issued_date < $as_of_date
     group by medications.person_id
-    union all
+),
+
+stays as (
     select
         spells.person_id,
-        max(spells.admitted_date) as trace_date,
-        'hospital' as trace
+        max(spells.admitted_date) as trace_date
     from spells
-    inner join people on spells.person_id = people.person_id
     where
         spells.entered_date < $as_of_date
         and spells.admitted_date < $as_of_date
     group by spells.person_id
-    union all
+),
+
+attendances as (
     select
         emergency_attendances.person_id,
-        max(emergency_attendances.arrived_date) as trace_date,
-        'A&E' as trace
+        max(emergency_attendances.arrived_date) as trace_date
     from emergency_attendances
-    inner join people on emergency_attendances.person_id = people.person_id
     where
         emergency_attendances.entered_date < $as_of_date
         and emergency_attendances.arrived_date < $as_of_date
     group by emergency_attendances.person_id
-    union all
-    select
-        seen.person_id,
-        seen.last_contact_date as trace_date,
-        'appointment' as trace
-    from seen
 ),
 
-ordered_traces as (
-    select
-        traces.person_id,
-        traces.trace_date,
-        traces.trace,
-        row_number() over (
-            partition by traces.person_id order by traces.trace_date desc, traces.trace asc
-        ) as from_last
-    from traces
-    where traces.trace_date is not null
-),
-
-unseen as (
+traced as (
     select
         people.person_id,
         people.practice_code,
         people.registered_date,
         seen.last_seen_date,
-        ordered_traces.trace_date as last_trace_date,
-        ordered_traces.trace as last_trace,
-        -- Since when the practice is known not to have seen the person.
-        coalesce(seen.last_seen_date, greatest(people.registered_date, known_from.first_date)) as not_seen_since,
-        coalesce(ordered_traces.trace_date, people.registered_date) as no_trace_since
+        seen.last_contact_date,
+        entries.trace_date as entered_date,
+        medicines.trace_date as prescribed_date,
+        stays.trace_date as admitted_date,
+        attendances.trace_date as attended_date,
+        greatest(
+            seen.last_contact_date,
+            entries.trace_date,
+            medicines.trace_date,
+            stays.trace_date,
+            attendances.trace_date
+        ) as last_trace_date
     from people
     left join seen on people.person_id = seen.person_id
-    left join known_from on people.practice_code = known_from.practice_code
-    left join ordered_traces
-        on
-            people.person_id = ordered_traces.person_id
-            and ordered_traces.from_last = 1
+    left join entries on people.person_id = entries.person_id
+    left join medicines on people.person_id = medicines.person_id
+    left join stays on people.person_id = stays.person_id
+    left join attendances on people.person_id = attendances.person_id
+),
+
+unseen as (
+    select
+        traced.person_id,
+        traced.practice_code,
+        traced.registered_date,
+        traced.last_seen_date,
+        traced.last_trace_date,
+        -- Of several on one day the first by name.
+        case traced.last_trace_date
+            when traced.attended_date then 'A&E'
+            when traced.last_contact_date then 'appointment'
+            when traced.entered_date then 'entry in the record'
+            when traced.admitted_date then 'hospital'
+            when traced.prescribed_date then 'medicine'
+        end as last_trace,
+        -- Since when the practice is known not to have seen the person.
+        coalesce(traced.last_seen_date, greatest(traced.registered_date, known_from.first_date)) as not_seen_since,
+        coalesce(traced.last_trace_date, traced.registered_date) as no_trace_since
+    from traced
+    left join known_from on traced.practice_code = known_from.practice_code
 ),
 
 -- Only the longest time without a contact is a reason.

@@ -2,13 +2,14 @@
 
 import datetime as dt
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 from pandera.errors import SchemaError
 
-from data_contracts.actions import load_actions
+from data_contracts.actions import Actions, load_actions
 from data_contracts.tables.release import RELEASED
 from data_contracts.tables.weekly import RELEASE_RULES
 from pipelines.io.durable import hold_lock, sync
@@ -158,16 +159,21 @@ class _Writer:
         self.ledgers: dict[str, pl.DataFrame] = {}
         self.left_out: dict[str, pl.DataFrame] = {}
         self.told: dict[str, Told] = {}
+        self.pool = ThreadPoolExecutor(max_workers=1)
+        """Writes practices' lists while the cohorts are worked out: a list is Python's work, a cohort is not."""
+        self.lists: list[Future[list[FileEntry]]] = []
 
     def write(self) -> Path:
         """Writes all files, the manifest last, and returns the manifest's path."""
         key = load_key(self.settings)
         codes = self._icb_codes()
         answer = self._national_answer(codes)
-        with eligibility_now(self.settings) as now:
+        with eligibility_now(self.settings) as now, self.pool:
             for code in codes:
-                # Nothing of one ICB is held while the next is read.
+                # Nothing of one ICB but its lists is held while the next is read.
                 self._write_all(self._read(code, answer, now), key=key)
+        for written in self.lists:
+            self.files += written.result()
         self._check_sensitive_sets(codes)
         return write_manifest(self.root, self.files, self._facts())
 
@@ -250,9 +256,9 @@ class _Writer:
     def _write_all(self, icb: _Icb, *, key: bytes) -> None:
         folder = self.root / "icb" / icb.code
         folder.mkdir(parents=True)
+        self._write_practices(icb)
         self._write_cohorts(icb, folder, key=key)
         self._write_pages(icb, folder)
-        self._write_practices(icb)
 
     def _write_cohorts(self, icb: _Icb, folder: Path, *, key: bytes) -> None:
         may_leave = {
@@ -375,7 +381,8 @@ class _Writer:
             left = named.filter(here)
             gone = leavers.filter(here).height - left.height
             facts = {"registered": registered[practice], "gone": gone}
-            self._write_practice(self._practice_list(icb, str(practice), rows, places, left=left, **facts))
+            sheet = self._practice_list(icb, str(practice), rows, places, left=left, **facts)
+            self.lists.append(self.pool.submit(write_practice, self.root, sheet, rules=self.rules))
 
     def _places(self, icb: _Icb) -> pl.DataFrame:
         """One row per practice, team and cohort: the places of the week."""
@@ -411,15 +418,6 @@ class _Writer:
             gone=gone,
         )
 
-    def _write_practice(self, sheet: PracticeList) -> None:
-        folder = self.root / "practices" / sheet.practice_code
-        folder.mkdir(parents=True, mode=0o700)
-        write_workbook(sheet, folder / "target_list.xlsx", rules=self.rules)
-        write_csv(sheet, folder / "target_list.csv")
-        write_list_page(sheet, folder / "target_list.html", rules=self.rules)
-        for name, rows in {"xlsx": sheet.rows.height, "csv": sheet.rows.height, "html": None}.items():
-            self._add(folder / f"target_list.{name}", rows=rows)
-
     def _add(self, path: Path, *, rows: int | None) -> None:
         self.files.append(describe_file(self.root, path, rows=rows))
 
@@ -436,6 +434,17 @@ class _Writer:
             left_out=dict(sum_left_out(list(self.left_out.values())).rows()),
             practices_with_a_warning=self.standing,
         )
+
+
+def write_practice(root: Path, sheet: PracticeList, *, rules: Actions) -> list[FileEntry]:
+    """The entries of one practice's files after writing them: workbook, CSV and page."""
+    folder = root / "practices" / sheet.practice_code
+    folder.mkdir(parents=True, mode=0o700)
+    write_workbook(sheet, folder / "target_list.xlsx", rules=rules)
+    write_csv(sheet, folder / "target_list.csv")
+    write_list_page(sheet, folder / "target_list.html", rules=rules)
+    rows = {"xlsx": sheet.rows.height, "csv": sheet.rows.height, "html": None}
+    return [describe_file(root, folder / f"target_list.{kind}", rows=count) for kind, count in rows.items()]
 
 
 def count_left_out(ledger: pl.DataFrame, *, told: Told) -> pl.DataFrame:
