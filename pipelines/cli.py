@@ -38,6 +38,15 @@ app.add_typer(codelists, name="codelists")
 releases = typer.Typer(no_args_is_help=True, help="Look at what was published; send it on.")
 app.add_typer(releases, name="releases")
 
+
+def _count(text: str) -> int:
+    """A whole number as people write it: 20000, 20,000 or 63e6."""
+    number = float(text.replace(",", "").replace("_", ""))
+    if not number.is_integer() or number < 1:
+        raise ValueError(f"expected a whole number, such as 20000 or 63e6; found {text}")
+    return int(number)
+
+
 StudyFolder = Annotated[
     Path | None,
     typer.Option(help="A folder with people, person_features and outcome as Parquet, in place of this workspace."),
@@ -49,6 +58,9 @@ LeavesOn = Annotated[
     dt.datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="The day it leaves. Default: today.")
 ]
 BENCH = [100_000]
+FEW_PEOPLE, FEW_PRACTICES = 75_000, 8
+LEAST_SHARE = 0.02
+"""How much must be done before the time left is told."""
 DEMO_AS_OF = dt.datetime(2026, 11, 16)
 
 
@@ -73,8 +85,18 @@ def demo(
 
 @app.command()
 def synth(
-    people: Annotated[int, typer.Option(help="How many people to make up.")] = 20_000,
-    practices: Annotated[int, typer.Option(help="How many practices they are registered at.")] = 8,
+    people: Annotated[int, typer.Option(parser=_count, help="How many people to make up, such as 20000 or 63e6.")] = (
+        20_000
+    ),
+    practices: Annotated[
+        int | None,
+        typer.Option(
+            help="How many practices they are registered at. Default: 8; from 75,000 people, one for 9,300."
+        ),
+    ] = None,
+    icb: Annotated[
+        list[str] | None, typer.Option(help="Write only this ICB of all that are planned; may be repeated.")
+    ] = None,
     format: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,21 +112,30 @@ def synth(
     as_of: AsOf = DEMO_AS_OF,
 ) -> None:
     """Make up a population whose true risk is known, and write it as the suppliers write their extracts."""
+    from pipelines.io.progress import heard_by
     from pipelines.synthetic.write import write_extracts
 
     _check_monday(as_of)
     formats: Any = format or EXTRACTS
     with _plain_errors(), _progress() as progress:
-        progress.add_task(f"making up {people:,} people in {practices} practices")
-        write_extracts(
-            people=people,
-            practices=practices,
-            seed=seed,
-            as_of=as_of.date(),
-            formats=formats,
-            out=out,
-            systmone_share=systmone_share,
-        )
+        text = f"making up {people:,} people"
+        task = progress.add_task(text)
+
+        def listen(done: int, of: int) -> None:
+            left = _left(progress.tasks[task].elapsed, done / of)
+            progress.update(task, description=text + _done(done, of, what="people") + left)
+
+        with heard_by(listen):
+            write_extracts(
+                people=people,
+                practices=practices or (FEW_PRACTICES if people < FEW_PEOPLE else None),
+                only=icb,
+                seed=seed,
+                as_of=as_of.date(),
+                formats=formats,
+                out=out,
+                systmone_share=systmone_share,
+            )
 
 
 @app.command()
@@ -167,10 +198,9 @@ def train(
         from pipelines.io.studies import Question
         from pipelines.io.training import train_model
 
-        with _plain_errors(), _progress() as progress:
-            task = progress.add_task("training")
+        with _plain_errors(), _steps("training") as on_step:
             question = Question(as_of=as_of.date(), source=input, explained=explained)
-            trained = train_model(Settings(), study, question, on_step=_teller(progress, task))
+            trained = train_model(Settings(), study, question, on_step=on_step)
         out.print(f"Card: {trained.folder / 'card.html'}", soft_wrap=True)
     else:
         choice = {"study": study, "as_of": f"{as_of:%Y-%m-%d}"} | ({"explained": explained} if explained else {})
@@ -198,9 +228,8 @@ def evaluate(
 
     _check_monday(as_of)
     question = Question(as_of=as_of.date(), source=input, is_wide=wide, explained=explained)
-    with _plain_errors(), _progress() as progress:
-        task = progress.add_task("evaluating")
-        judged, folder = evaluate_model(Settings(), model, question, on_step=_teller(progress, task))
+    with _plain_errors(), _steps("evaluating") as on_step:
+        judged, folder = evaluate_model(Settings(), model, question, on_step=on_step)
     _show_judgement(judged)
     out.print(calibration_words(judged.evaluation), f"Report: {folder / 'report.html'}", sep="\n", soft_wrap=True)
     if judged.evaluation.alarms and not explained:
@@ -218,10 +247,9 @@ def recalibrate(
     from pipelines.io.studies import Question
 
     _check_monday(as_of)
-    with _plain_errors(), _progress() as progress:
-        task = progress.add_task("recalibrating")
+    with _plain_errors(), _steps("recalibrating") as on_step:
         question = Question(as_of=as_of.date(), source=input)
-        local, judged, folder = recalibrate_model(Settings(), model, question, on_step=_teller(progress, task))
+        local, judged, folder = recalibrate_model(Settings(), model, question, on_step=on_step)
     _show_judgement(judged)
     out.print(f"Saved as candidate: {local.version}", f"Report: {folder / 'report.html'}", sep="\n", soft_wrap=True)
 
@@ -474,7 +502,9 @@ def upload(as_of: AsOf, on: LeavesOn = None) -> None:
 
 @app.command()
 def bench(
-    people: Annotated[list[int], typer.Option(help="How many made-up people; may be given more than once.")] = BENCH,
+    people: Annotated[
+        list[int], typer.Option(parser=_count, help="How many made-up people; may be given more than once.")
+    ] = BENCH,
     work: Annotated[Path, typer.Option(help="Where the made-up people are kept between runs.")] = Path("bench"),
     memory: Annotated[str, typer.Option(help="DuckDB's memory limit; work past it spills to disk.")] = "4GB",
     threads: Annotated[int, typer.Option(help="Threads that DuckDB may use.")] = 2,
@@ -495,9 +525,8 @@ def bench(
         _fail("expected --limits FILE with --set-limits; found none: it names the file that is written")
     settings, bills = Settings().model_copy(update={"memory_limit": memory, "threads": threads}), {}
     for size in people:
-        with _plain_errors(), _progress() as progress:
-            task = progress.add_task("starting")
-            bills[size] = bill(size, work, settings=settings, on_step=_teller(progress, task))
+        with _plain_errors(), _steps("starting") as on_step:
+            bills[size] = bill(size, work, settings=settings, on_step=on_step)
         bills[size].write_csv(work / f"people-{size}" / "bill.csv", float_precision=3)
         _show(f"A week of {size:,} people", bills[size].with_columns(pl.col(pl.Float64).round(2)))
     if page:
@@ -524,15 +553,16 @@ def _show(title: str, frame: "pl.DataFrame") -> None:
 def _run(job: str, *, partition: str | None = None, config: dict[str, dict[str, str]] | None = None) -> None:
     """Runs a job with progress; exits 1 with the reasons if it fails."""
     from pipelines.definitions import defs
-    from pipelines.defs.headless import run_job
+    from pipelines.defs.headless import Standing, run_job
 
     with _plain_errors(), _progress() as progress:
         task = progress.add_task(f"starting {job}")
 
-        def on_step(step: str) -> None:
-            progress.update(task, description=f"{job}: {step}")
+        def on_progress(standing: Standing) -> None:
+            text = f"{job}: {standing.step}{_done(standing.done, standing.of)}"
+            progress.update(task, description=text + _left(progress.tasks[task].elapsed, standing.share))
 
-        outcome = run_job(defs(), job, Settings(), partition=partition, config=config, on_step=on_step)
+        outcome = run_job(defs(), job, Settings(), partition=partition, config=config, on_progress=on_progress)
     if not outcome.succeeded:
         _fail(*outcome.failures, "The last release and the history are as they were.")
 
@@ -580,9 +610,34 @@ def _show_ledger(settings: Settings) -> bool:
     return refused.is_empty()
 
 
-def _teller(progress: Progress, task: Any) -> Callable[[str], None]:
-    """Shows each step as it begins."""
-    return lambda step: progress.update(task, description=step)
+def _done(done: int, of: int, *, what: str = "registrations") -> str:
+    """How far a step has come, in words; nothing where it does not say."""
+    return f", {done:,} of {of:,} {what}" if of else ""
+
+
+def _left(seconds: float | None, share: float) -> str:
+    """The time left in words, once enough is done to tell."""
+    if not seconds or share < LEAST_SHARE:
+        return ""
+    left = dt.timedelta(seconds=round(seconds * (1 - share) / share))
+    return f", about {left} left"
+
+
+@contextmanager
+def _steps(beginning: str) -> Iterator[Callable[[str], None]]:
+    """Shows each step as it begins, and how far it has come, by the function that it gives."""
+    from pipelines.io.progress import heard_by
+
+    with _progress() as progress:
+        task, step = progress.add_task(beginning), beginning
+
+        def on_step(name: str) -> None:
+            nonlocal step
+            step = name
+            progress.update(task, description=name)
+
+        with heard_by(lambda done, of: progress.update(task, description=step + _done(done, of))):
+            yield on_step
 
 
 def _show_judgement(judged: "Judged") -> None:

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     threads: int = 2
     """Threads that DuckDB may use."""
 
+    reuse: bool = True
+    """Whether a run leaves a part of a weekly table as it is while all that it is made from is as it was."""
+
     extract_gib: int = 8
     """Memory in GiB that loading one delivery may take; one that needs more is refused."""
     extract_seconds: int = 7200

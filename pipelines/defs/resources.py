@@ -42,7 +42,7 @@ class Workspace(dg.ConfigurableResource):
     @property
     def warehouse(self) -> Warehouse:
         """The tables of this workspace."""
-        return Warehouse(self.settings)
+        return Warehouse(self.settings, reuses=self.settings.reuse)
 
 
 @dg.definitions

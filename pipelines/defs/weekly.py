@@ -40,7 +40,12 @@ def weekly_table(name: str, *, reads: tuple[str, ...], group: str, kind: str, bu
     def table(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         report = build(workspace.warehouse, as_of(context))
         broken = workspace.warehouse.check(name, as_of(context))
-        metadata = {"dagster/row_count": report.rows, "seconds": report.seconds, "bytes": report.bytes}
+        metadata = {
+            "dagster/row_count": report.rows,
+            "seconds": report.seconds,
+            "bytes": report.bytes,
+            "reused_icbs": report.reused,
+        }
         results = [contract_result(name, broken)]
         if name == "data_quality":
             results.append(quality_result(stand(workspace.warehouse.read(name, as_of(context)))))

@@ -1,5 +1,6 @@
 """Forces files to disk, switches to new ones whole and keeps two writers apart; no format is known here."""
 
+import filecmp
 import os
 import sys
 import uuid
@@ -10,12 +11,17 @@ from typing import IO
 
 
 @contextmanager
-def write_aside(target: Path) -> Iterator[Path]:
-    """A path beside the target to write to; synced and renamed over the target when the block ends well."""
+def write_aside(target: Path, *, keeps_same: bool = False) -> Iterator[Path]:
+    """A path beside the target to write to; synced and renamed over the target when the block ends well.
+
+    With ``keeps_same`` a target that holds the same bytes stays the file that it is.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         yield draft.resolve()
+        if keeps_same and target.exists() and filecmp.cmp(draft, target, shallow=False):
+            return
         sync(draft)
         draft.replace(target)
         sync(target.parent)

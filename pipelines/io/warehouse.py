@@ -2,9 +2,10 @@
 
 import datetime as dt
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -19,7 +20,9 @@ from data_contracts.registry import CONTRACTS, DELIVERIES, HISTORY, REFERENCE, W
 from pipelines.io.codelists import in_force
 from pipelines.io.durable import write_aside
 from pipelines.io.ledger import ledger_path
+from pipelines.io.progress import tell
 from pipelines.io.queries import Query, load_query
+from pipelines.io.reuse import Known, frame_digest, is_as_made, source_digest, write_note
 from pipelines.io.sensitive import SensitiveCodes
 from pipelines.settings import Settings
 
@@ -30,13 +33,17 @@ PREVIOUS = "previous_"
 """Before a table's name: the table of the latest earlier week, empty if there is none."""
 MAY_BE_ABSENT = {*HISTORY, "paused_practices"}
 """Tables that are empty if nothing of theirs has landed."""
+CHOSEN = [
+    *("places_in_england", "registered_in_england", "share_of_adults", "places_by", "deprived_floor", "stay_band"),
+]
+"""The settings that are parameters of the SQL."""
 PART_OF_ANSWER = """
     select answer.*
     from answer
     where answer.practice_code in (select part.practice_code from part)
     order by answer.practice_code, answer.person_id
 """
-Parameters = dict[str, dt.date | str | int | float]
+Parameters = dict[str, dt.date | Known]
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class BuildReport:
     rows_by_icb: dict[str, int]
     seconds: float
     bytes: int
+    reused: int = 0
+    """ICBs whose part was left as it was, since all that it is made from is as it was."""
 
     @property
     def rows(self) -> int:
@@ -57,12 +66,15 @@ class BuildReport:
 class Warehouse:
     """The history and the weekly tables of one workspace."""
 
-    def __init__(self, settings: Settings, *, tables: Path | None = None) -> None:
+    def __init__(self, settings: Settings, *, tables: Path | None = None, reuses: bool = False) -> None:
         self.settings = settings
+        self.reuses = reuses
+        """Whether a part stays as it is while all that it is made from is as it was."""
         self.tables = tables or settings.tables
         """Where the weekly tables lie."""
         self.sensitive = SensitiveCodes(settings)
         """The codes that nobody who reads through here sees."""
+        self._definitions: dict[dt.date, dict[str, Known]] = {}
 
     def icb_codes(self) -> list[str]:
         """The ICBs that have registrations, sorted."""
@@ -93,10 +105,53 @@ class Warehouse:
         icbs = self.icb_codes()
         if not icbs:
             raise FileNotFoundError(f"no registrations under {self.settings.history}: ingest extracts first")
-        build = self._build_england if query.scope == "england" else self._build_by_icb
-        rows = build(query, as_of, icbs)
-        size = sum(self.path(name, as_of, icb).stat().st_size for icb in icbs)
-        return BuildReport(name, rows, time.perf_counter() - started, size)
+        is_england = query.scope == "england"
+        build = partial(self._build_england if is_england else self._build_icb, query, as_of)
+        groups = [icbs] if is_england else ([icb] for icb in self.in_turn())
+        reused = sum(
+            self.make(name, as_of, group, reads=query.reads, everywhere=query.everywhere, build=build)
+            for group in groups
+        )
+        return self.report(name, as_of, seconds=time.perf_counter() - started, reused=reused)
+
+    def in_turn(self) -> Iterator[str]:
+        """Each ICB in turn; whoever listens hears how many registrations are done after it, and of how many."""
+        files = {icb: self.settings.history / "registrations" / f"{icb}.parquet" for icb in self.icb_codes()}
+        sizes = {icb: count_rows(file) for icb, file in files.items()}
+        done = 0
+        for icb, size in sizes.items():
+            yield icb
+            done += size
+            tell(done, sum(sizes.values()))
+
+    def make(
+        self,
+        table: str,
+        as_of: dt.date,
+        icbs: list[str],
+        *,
+        reads: Iterable[str],
+        build: Callable[[list[str]], None],
+        everywhere: Iterable[str] = (),
+    ) -> int:
+        """How many of these ICBs' parts of a table stayed as they were; else all of them have been built."""
+        if not self.reuses:
+            build(icbs)
+            return 0
+        source = self._source(table, as_of, icbs, reads=reads, everywhere=everywhere)
+        parts = {self._note(table, as_of, icb): self.path(table, as_of, icb) for icb in icbs}
+        if all(is_as_made(note, part, source) for note, part in parts.items()):
+            return len(icbs)
+        build(icbs)
+        for note, part in parts.items():
+            write_note(note, part, source)
+        return 0
+
+    def report(self, table: str, as_of: dt.date, *, seconds: float, reused: int) -> BuildReport:
+        """What lies there of a table after it was made."""
+        paths = {icb: self.path(table, as_of, icb) for icb in self.icb_codes()}
+        rows = {icb: count_rows(path) for icb, path in paths.items()}
+        return BuildReport(table, rows, seconds, sum(path.stat().st_size for path in paths.values()), reused)
 
     def read(self, table: str, as_of: dt.date, icb: str | None = None) -> pl.LazyFrame:
         """One ICB's part of a table, or all parts one after the other; history that has not landed is empty.
@@ -122,7 +177,7 @@ class Warehouse:
         """Writes one ICB's part of a table made in Python, in the contract's column order, and returns its path."""
         columns = list(CONTRACTS[table].to_schema().columns)
         target = self.path(table, as_of, icb)
-        with write_aside(target) as draft:
+        with write_aside(target, keeps_same=self.reuses) as draft:
             frame.lazy().select(columns).collect().write_parquet(
                 draft, compression="zstd", row_group_size=ROW_GROUP_ROWS, statistics=True
             )
@@ -150,24 +205,58 @@ class Warehouse:
             parameters = self._parameters(query, as_of, first[0])
             return connection.sql(query.sql, params=parameters or None).explain(format="json")
 
-    def _build_by_icb(self, query: Query, as_of: dt.date, icbs: list[str]) -> dict[str, int]:
-        """Rows written for each ICB, one connection an ICB."""
-        rows = {}
-        for icb in icbs:
-            with self._connection(query, as_of, [icb]) as connection:
-                parameters = self._parameters(query, as_of, icb)
-                rows[icb] = _write_query(connection, query.sql, parameters, self.path(query.name, as_of, icb))
-        return rows
+    def _note(self, table: str, as_of: dt.date, icb: str) -> Path:
+        """Where it is noted what one ICB's part of a table was made from."""
+        return self.settings.home / "made_from" / as_of.isoformat() / table / icb
 
-    def _build_england(self, query: Query, as_of: dt.date, icbs: list[str]) -> dict[str, int]:
-        """Rows written for each ICB of a query that ranks over all of them, split by the practices of each."""
-        rows = {}
+    def _source(
+        self, table: str, as_of: dt.date, icbs: list[str], *, reads: Iterable[str], everywhere: Iterable[str]
+    ) -> str:
+        """A digest of all that these ICBs' parts of a table are made from."""
+        asked = [(read, icb) for read in reads for icb in icbs]
+        asked += [(read, icb) for read in everywhere for icb in self.icb_codes()]
+        paths = dict.fromkeys(path for read, icb in asked for path in self._read_from(read, as_of, icb))
+        known: dict[str, Known] = {"table": table, "as_of": as_of.isoformat(), "icbs": "|".join(icbs)}
+        return source_digest(known | self._defined(as_of) | self._chosen(), paths)
+
+    def _read_from(self, table: str, as_of: dt.date, icb: str) -> list[Path]:
+        """The files of one ICB in which a table that a build reads lies, whether they are there or not."""
+        if table.startswith(PREVIOUS):
+            path = self.previous_path(table.removeprefix(PREVIOUS), as_of, icb)
+            return [path.resolve()] if path else []
+        if table == "risk_model":
+            return sorted(self.settings.models.rglob("*"))
+        return [self.path(table, as_of, icb).resolve()]
+
+    def _defined(self, as_of: dt.date) -> dict[str, Known]:
+        """Digests of what the workspace defines beside its records: loaded codelists and sensitive codes."""
+        if as_of not in self._definitions:
+            self._definitions[as_of] = {
+                "codelists": frame_digest(in_force(self.settings, as_of)),
+                "stripped": frame_digest(self.sensitive.stripped_on(as_of)),
+                "hidden": str(self.sensitive.hidden_on(as_of)),
+            }
+        return self._definitions[as_of]
+
+    def _build_icb(self, query: Query, as_of: dt.date, icbs: list[str]) -> None:
+        """Writes the part of one ICB."""
+        (icb,) = icbs
+        with self._connection(query, as_of, icbs) as connection:
+            answer = connection.sql(query.sql, params=self._parameters(query, as_of, icb) or None)
+            self._write_part(answer, query.name, as_of, icb)
+
+    def _build_england(self, query: Query, as_of: dt.date, icbs: list[str]) -> None:
+        """Writes the parts of a query that ranks over all ICBs, split by the practices of each."""
         with self._connection(query, as_of, icbs) as connection:
             connection.sql(query.sql, params=self._parameters(query, as_of, "")).create("answer")
             for icb in icbs:
                 connection.read_parquet(str(self._existing("people", as_of, icb))).create_view("part", replace=True)
-                rows[icb] = _write_query(connection, PART_OF_ANSWER, {}, self.path(query.name, as_of, icb))
-        return rows
+                self._write_part(connection.sql(PART_OF_ANSWER), query.name, as_of, icb)
+
+    def _write_part(self, answer: duckdb.DuckDBPyRelation, table: str, as_of: dt.date, icb: str) -> None:
+        """Writes one ICB's part of a table, in the answer's order."""
+        with write_aside(self.path(table, as_of, icb), keeps_same=self.reuses) as draft:
+            answer.write_parquet(str(draft), compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
     @contextmanager
     def _connection(self, query: Query, as_of: dt.date, icbs: list[str]) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -263,17 +352,17 @@ class Warehouse:
 
     def _parameters(self, query: Query, as_of: dt.date, icb: str) -> Parameters:
         """The values of the parameters that the query's header lists."""
-        known: Parameters = {
-            "as_of_date": as_of,
-            "icb_code": icb,
-            "places_in_england": self.settings.places_in_england,
-            "registered_in_england": self.settings.registered_in_england,
-            "share_of_adults": self.settings.share_of_adults,
-            "places_by": self.settings.places_by,
-            "deprived_floor": self.settings.deprived_floor,
-            "stay_band": self.settings.stay_band,
-        }
+        known: Parameters = {"as_of_date": as_of, "icb_code": icb, **self._chosen()}
         return {name: known[name] for name in query.parameters}
+
+    def _chosen(self) -> dict[str, Known]:
+        """What an ICB chooses that the SQL asks for."""
+        return {name: getattr(self.settings, name) for name in CHOSEN}
+
+
+def count_rows(file: Path) -> int:
+    """Rows of a Parquet file."""
+    return int(pl.scan_parquet(file).select(pl.len()).collect().item())
 
 
 def strip_sql(view: str, rows: str, codes: str) -> str:
@@ -299,15 +388,6 @@ def empty_table(table: str) -> pl.DataFrame:
     """No rows, in the columns and types of a table's contract."""
     columns = CONTRACTS[table.removeprefix(PREVIOUS)].to_schema().columns
     return pl.DataFrame(schema={name: column.dtype.type for name, column in columns.items()})
-
-
-def _write_query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters, target: Path) -> int:
-    """Rows written: the answer of one query as one Parquet file, in the query's order."""
-    with write_aside(target) as draft:
-        connection.sql(sql, params=parameters or None).write_parquet(
-            str(draft), compression="zstd", row_group_size=ROW_GROUP_ROWS
-        )
-        return int(pl.scan_parquet(draft).select(pl.len()).collect().item())
 
 
 def _failures(contract: type[DataFrameModel], frame: pl.LazyFrame) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import datetime as dt
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -35,15 +36,23 @@ class WeeklyStep:
     reads: tuple[str, ...]
     group: str
     make: MakePart
+    looks_elsewhere: bool = False
+    """Whether it reads more than ``reads``: earlier weeks, answers, capacity. Its parts are always made anew."""
 
     def build(self, warehouse: Warehouse, as_of: dt.date) -> BuildReport:
         """Makes and writes the table for every ICB."""
-        began, rows, size = time.perf_counter(), {}, 0
-        for icb in warehouse.icb_codes():
-            part = self.make(warehouse, as_of, icb)
-            size += warehouse.write(self.name, as_of, icb, part).stat().st_size
-            rows[icb] = part.height
-        return BuildReport(self.name, rows, time.perf_counter() - began, size)
+        began, reused, build = time.perf_counter(), 0, partial(self._build_icb, warehouse, as_of)
+        for icb in warehouse.in_turn():
+            if self.looks_elsewhere:
+                build([icb])
+            else:
+                reused += warehouse.make(self.name, as_of, [icb], reads=self.reads, build=build)
+        return warehouse.report(self.name, as_of, seconds=time.perf_counter() - began, reused=reused)
+
+    def _build_icb(self, warehouse: Warehouse, as_of: dt.date, icbs: list[str]) -> None:
+        """Makes and writes the part of one ICB."""
+        (icb,) = icbs
+        warehouse.write(self.name, as_of, icb, self.make(warehouse, as_of, icb))
 
 
 def _cambridge_scores(warehouse: Warehouse, as_of: dt.date, icb: str) -> pl.DataFrame:
@@ -177,15 +186,17 @@ STEPS = [
         ("people", "person_features", "cambridge_scores", "avoidable_admissions", "risk_model"),
         "scores",
         _model_drift,
+        looks_elsewhere=True,
     ),
     WeeklyStep(
         "cohort_moves",
         ("people", "complex_care", "risk_scores", "cambridge_scores", "registrations", "deaths"),
         "cohorts",
         _cohort_moves,
+        looks_elsewhere=True,
     ),
-    WeeklyStep("target_lists", READS, "lists", _target_lists),
-    WeeklyStep("list_leavers", ("target_lists", *READS), "lists", _list_leavers),
-    WeeklyStep("list_capacity", ("target_lists", *READS), "lists", _list_capacity),
+    WeeklyStep("target_lists", READS, "lists", _target_lists, looks_elsewhere=True),
+    WeeklyStep("list_leavers", ("target_lists", *READS), "lists", _list_leavers, looks_elsewhere=True),
+    WeeklyStep("list_capacity", ("target_lists", *READS), "lists", _list_capacity, looks_elsewhere=True),
 ]
 """The steps, each after the tables that it reads."""

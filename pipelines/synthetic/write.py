@@ -1,18 +1,19 @@
 """Makes a population chunk by chunk and writes it as extracts, as history, and with its truth beside it."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import accumulate, groupby
 from math import floor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import polars as pl
 
+from pipelines.io.progress import tell
 from pipelines.synthetic.emis import write_emis
 from pipelines.synthetic.history import HistoryFiles, history_tables, write_places
 from pipelines.synthetic.hospital import admitted_episodes, attendances, write_pipes
@@ -25,6 +26,7 @@ from pipelines.synthetic.truth import truth_frame
 from pipelines.synthetic.world import load_world
 
 Format = Literal["emis", "systmone", "hospital", "sus", "reference", "opt_out", "history"]
+Each = TypeVar("Each")
 FORMATS: tuple[Format, ...] = get_args(Format)
 MARK = "made_up.txt"
 """Says of a workspace that nobody in it is real; made-up people are never written among others."""
@@ -70,6 +72,7 @@ def write_extracts(
     formats: Collection[Format],
     out: Path,
     icbs: int | None = None,
+    only: Collection[str] | None = None,
     with_truth: bool = True,
     systmone_share: float = 0.25,
 ) -> Plan:
@@ -77,7 +80,8 @@ def write_extracts(
 
     ``formats``: history goes to ``out/history``, the others (hospital is HES) to ``out/landing``; the true risks to
     ``out/truth/<icb>.parquet``, by NHS number, or by person_id where only history is asked for. With both emis and
-    systmone, ``systmone_share`` of the practices use SystmOne and the others EMIS.
+    systmone, ``systmone_share`` of the practices use SystmOne and the others EMIS. ``only`` names the ICBs
+    that are written, each as it would be among all; default: all.
 
     Raises:
         ValueError: an unknown format, more people than there are places or numbers for, or a folder with records that
@@ -91,18 +95,29 @@ def write_extracts(
     output = _Output(
         out=out, formats=frozenset(formats), plan=made, with_truth=with_truth, systmone_share=systmone_share
     )
-    icb_chunks = [list(chunks) for _, chunks in groupby(made.chunks, key=lambda chunk: chunk.icb_code)]
+    of_icb = groupby(made.chunks, key=lambda chunk: chunk.icb_code)
+    icb_chunks = [list(chunks) for code, chunks in of_icb if only is None or code in only]
+    if only is not None and len(icb_chunks) < len(set(only)):
+        raise ValueError(f"expected ICBs among {', '.join(made.practices['icb_code'].unique().sort())}; found others")
     if output.formats == {"history"} and len(icb_chunks) > 1:
         with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
             # All are made before any is kept: what is kept would be sent along with those still to be made.
-            output.sizes = [
-                size for sizes in list(pool.map(partial(_sizes_of_history, output), icb_chunks)) for size in sizes
-            ]
+            found = list(_telling(pool.map(partial(_sizes_of_history, output), icb_chunks), made, icb_chunks))
+        output.sizes = [size for sizes in found for size in sizes]
     else:
-        for chunks in icb_chunks:
+        for chunks in _telling(icb_chunks, made, icb_chunks):
             _write_icb(output, chunks)
     _write_whole(output)
     return made
+
+
+def _telling(each: Iterable[Each], plan: Plan, icb_chunks: list[list[Chunk]]) -> Iterator[Each]:
+    """Something of each ICB in turn, telling how many people are done after it."""
+    listed = plan.practices["list_size"]
+    sizes = [round(listed[chunks[0].first_practice : chunks[-1].last_practice].sum()) for chunks in icb_chunks]
+    for done, one in zip(accumulate(sizes), each, strict=True):
+        yield one
+        tell(done, sum(sizes))
 
 
 def _mark(out: Path) -> None:

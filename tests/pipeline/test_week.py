@@ -1,5 +1,6 @@
 """The whole pipeline on a few hundred made-up people: extracts in, a release out, twice the same bytes."""
 
+import datetime as dt
 import runpy
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pipelines.definitions import defs
 from pipelines.defs.headless import run_job
 from pipelines.io.releases import verify_release
 from pipelines.io.releases.canary import find_identifiers
+from pipelines.io.warehouse import Warehouse
+from pipelines.io.weekly_steps import STEPS, WeeklyStep
 from pipelines.settings import Settings
 from tests.lib.canaries import plant
 from tests.lib.workspaces import AS_OF, digests, land, make_workspace
@@ -69,9 +72,36 @@ def test_planted_words_reach_quarantine_and_are_found_there(week: Settings) -> N
 
 
 def test_running_the_same_week_again_changes_nothing(week: Settings) -> None:
-    before = digests(week.releases / WEEK)
+    before, made = digests(week.releases / WEEK), times_made(week)
     run(week)
     assert digests(week.releases / WEEK) == before
+    assert times_made(week) == made
+
+
+def times_made(week: Settings) -> dict[Path, int]:
+    """When each part of a table was written that is left alone while nothing changes."""
+    anew = {step.name for step in STEPS if step.looks_elsewhere} | RELEASE.keys()
+    parts = (week.tables / WEEK).glob("*/*.parquet")
+    return {path: path.stat().st_mtime_ns for path in parts if path.parent.name not in anew}
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if not step.looks_elsewhere], ids=lambda step: step.name)
+def test_a_step_reads_no_more_than_it_says(week: Settings, step: WeeklyStep) -> None:
+    read: set[str] = set()
+
+    class Watched(Warehouse):
+        def read(self, table: str, as_of: dt.date, icb: str | None = None) -> pl.LazyFrame:
+            read.add(table)
+            assert as_of == AS_OF
+            return super().read(table, as_of, icb)
+
+        def previous_path(self, table: str, as_of: dt.date, icb: str) -> Path | None:
+            raise AssertionError(table)
+
+    warehouse = Watched(week)
+    for icb in warehouse.icb_codes():
+        step.make(warehouse, AS_OF, icb)
+    assert read <= set(step.reads)
 
 
 def test_notebooks_run_on_the_week(week: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,17 @@ def test_icbs_made_at_the_same_time_are_those_made_one_by_one(tmp_path: Path) ->
         assert (one_by_one / file).read_bytes() == (beside / file).read_bytes(), file
 
 
+def test_a_slice_of_icbs_is_what_it_is_among_all(made: Path, tmp_path: Path) -> None:
+    asked = {"people": 600, "practices": 4, "seed": 7, "as_of": AS_OF, "icbs": 2, "out": tmp_path}
+    write_extracts(**asked, formats=["history"], only=["QZB"])
+    files = sorted((tmp_path / "history").glob("*/*.parquet"))
+    assert {file.name for file in files} == {"QZB.parquet"}
+    for file in files:
+        assert file.read_bytes() == (made / file.relative_to(tmp_path)).read_bytes(), file
+    with pytest.raises(ValueError, match="expected ICBs among QZA, QZB"):
+        write_extracts(**asked, formats=["history"], only=["QZC"])
+
+
 def test_reference_tables_meet_their_contracts(made: Path) -> None:
     for table, contract in REFERENCE.items():
         if table not in MAY_BE_ABSENT:

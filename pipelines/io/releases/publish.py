@@ -169,7 +169,7 @@ class _Writer:
         codes = self._icb_codes()
         answer = self._national_answer(codes)
         with eligibility_now(self.settings) as now, self.pool:
-            for code in codes:
+            for code in self.week.in_turn():
                 # Nothing of one ICB but its lists is held while the next is read.
                 self._write_all(self._read(code, answer, now), key=key)
         for written in self.lists:
