@@ -8,11 +8,11 @@ Listener = Callable[[int, int], None]
 """Hears how many are done, and of how many."""
 
 
-def _nobody(done: int, of: int) -> None:
+def nobody(done: int, of: int) -> None:
     """Hears nothing."""
 
 
-_listener: ContextVar[Listener] = ContextVar("listener", default=_nobody)
+_listener: ContextVar[Listener] = ContextVar("listener", default=nobody)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The whole pipeline on a few hundred made-up people: extracts in, a release out, twice the same bytes."""
 
 import datetime as dt
+import os
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +11,7 @@ import pytest
 
 from data_contracts.registry import RELEASE, WEEKLY
 from pipelines.definitions import defs
-from pipelines.defs.headless import run_job
+from pipelines.defs.headless import Standing, run_job
 from pipelines.io.releases import verify_release
 from pipelines.io.releases.canary import find_identifiers
 from pipelines.io.warehouse import Warehouse
@@ -29,8 +31,8 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-def run(settings: Settings) -> None:
-    outcome = run_job(defs(), "weekly", settings, partition=WEEK)
+def run(settings: Settings, hear: Callable[[Standing], None] = lambda standing: None) -> None:
+    outcome = run_job(defs(), "weekly", settings, partition=WEEK, on_progress=hear)
     assert outcome.succeeded, outcome.failures
 
 
@@ -76,6 +78,22 @@ def test_running_the_same_week_again_changes_nothing(week: Settings) -> None:
     run(week)
     assert digests(week.releases / WEEK) == before
     assert times_made(week) == made
+
+
+def test_progress_reaches_the_terminal_while_steps_run(week: Settings) -> None:
+    heard: list[Standing] = []
+    terminals = {os.fstat(2).st_ino}
+
+    def hear(standing: Standing) -> None:
+        heard.append(standing)
+        terminals.add(os.fstat(2).st_ino)
+
+    run(week, hear)
+    assert len(terminals) == 1
+    shares = [standing.share for standing in heard]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert {"people", "release"} <= {standing.step for standing in heard if standing.done == standing.of > 0}
 
 
 def times_made(week: Settings) -> dict[Path, int]:
