@@ -41,9 +41,13 @@ app.add_typer(releases, name="releases")
 
 def _count(text: str) -> int:
     """A whole number as people write it: 20000, 20,000 or 63e6."""
-    number = float(text.replace(",", "").replace("_", ""))
+    refused = ValueError(f"expected a whole number, such as 20000 or 63e6; found {text}")
+    try:
+        number = float(text.replace(",", ""))
+    except ValueError:
+        raise refused from None
     if not number.is_integer() or number < 1:
-        raise ValueError(f"expected a whole number, such as 20000 or 63e6; found {text}")
+        raise refused
     return int(number)
 
 
@@ -106,6 +110,7 @@ def synth(
     ] = None,
     out: Annotated[Path, typer.Option(help="The workspace to write to.")] = Path("workspace"),
     seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 1,
+    truth: Annotated[bool, typer.Option(help="Write the true risks beside them, which takes longer.")] = True,
     systmone_share: Annotated[
         float, typer.Option(min=0, max=1, help="With both emis and systmone: the share of practices on SystmOne.")
     ] = 0.25,
@@ -134,6 +139,7 @@ def synth(
                 as_of=as_of.date(),
                 formats=formats,
                 out=out,
+                with_truth=truth,
                 systmone_share=systmone_share,
             )
 

@@ -259,8 +259,8 @@ def _encoding(column: str) -> str | None:
     return {"record_id": "DELTA_BINARY_PACKED", "person_id": "PLAIN"}.get(column)
 
 
-def write_places(plan: Plan, list_sizes: pl.DataFrame, folder: Path) -> None:
-    """The reference tables of history."""
+def write_places(plan: Plan, list_sizes: pl.DataFrame, folder: Path, *, beside: bool) -> None:
+    """The reference tables of history; ``beside`` keeps the list sizes of other practices that lie there."""
     folder.mkdir(parents=True, exist_ok=True)
     practices = plan.practices.select(
         "practice_code",
@@ -276,5 +276,7 @@ def write_places(plan: Plan, list_sizes: pl.DataFrame, folder: Path) -> None:
     practices.write_parquet(folder / "practices.parquet", compression="zstd")
     lsoas = plan.lsoas.select("lsoa_code", pl.col("imd_decile").cast(pl.Int8), imd_edition=pl.lit(IMD_EDITION))
     lsoas.write_parquet(folder / "lsoas.parquet", compression="zstd")
-    sizes = list_sizes.with_columns(counted_date=pl.lit(plan.anchor)).sort("practice_code")
-    sizes.write_parquet(folder / "list_sizes.parquet", compression="zstd")
+    path, sizes = folder / "list_sizes.parquet", list_sizes.with_columns(counted_date=pl.lit(plan.anchor))
+    if beside and path.exists():
+        sizes = pl.concat([sizes, pl.read_parquet(path).join(sizes, on="practice_code", how="anti")])
+    sizes.sort("practice_code").write_parquet(path, compression="zstd")

@@ -42,6 +42,7 @@ class _Output:
     formats: frozenset[str]
     plan: Plan
     with_truth: bool = True
+    is_slice: bool = False
     systmone_share: float = 0.25
     is_first: bool = True
     replies: list[pl.Series] = field(default_factory=list)
@@ -81,24 +82,30 @@ def write_extracts(
     ``formats``: history goes to ``out/history``, the others (hospital is HES) to ``out/landing``; the true risks to
     ``out/truth/<icb>.parquet``, by NHS number, or by person_id where only history is asked for. With both emis and
     systmone, ``systmone_share`` of the practices use SystmOne and the others EMIS. ``only`` names the ICBs
-    that are written, each as it would be among all; default: all.
+    that are written, each as it would be among all, beside those that lie there from before; default: all.
 
     Raises:
-        ValueError: an unknown format, more people than there are places or numbers for, or a folder with records that
-            were not made up here.
+        ValueError: an unknown format or ICB, more people than there are places or numbers for, or a folder with
+            records that were not made up here.
     """
     unknown = set(formats) - set(FORMATS)
     if unknown or not formats:
         raise ValueError(f"formats {sorted(unknown)} are unknown; choose among {', '.join(FORMATS)}")
-    _mark(out)
     made = plan(load_world(), people=people, practices=practices, seed=seed, anchor=as_of, icbs=icbs)
+    planned = made.practices["icb_code"].unique().sort()
+    if strangers := sorted(set(only or ()) - set(planned)):
+        raise ValueError(f"expected ICBs among {', '.join(planned)}; found {', '.join(strangers)}")
+    _mark(out)
     output = _Output(
-        out=out, formats=frozenset(formats), plan=made, with_truth=with_truth, systmone_share=systmone_share
+        out=out,
+        formats=frozenset(formats),
+        plan=made,
+        with_truth=with_truth,
+        is_slice=only is not None,
+        systmone_share=systmone_share,
     )
     of_icb = groupby(made.chunks, key=lambda chunk: chunk.icb_code)
     icb_chunks = [list(chunks) for code, chunks in of_icb if only is None or code in only]
-    if only is not None and len(icb_chunks) < len(set(only)):
-        raise ValueError(f"expected ICBs among {', '.join(made.practices['icb_code'].unique().sort())}; found others")
     if output.formats == {"history"} and len(icb_chunks) > 1:
         with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
             # All are made before any is kept: what is kept would be sent along with those still to be made.
@@ -192,7 +199,7 @@ def _write_hospital(population: Population, output: _Output) -> None:
 def _write_whole(output: _Output) -> None:
     """What is written once for all chunks."""
     if "history" in output.formats:
-        write_places(output.plan, pl.concat(output.sizes), output.out / "history")
+        write_places(output.plan, pl.concat(output.sizes), output.out / "history", beside=output.is_slice)
     if "reference" in output.formats:
         write_reference(output.plan, output.landing / "reference")
         write_list_sizes(pl.concat(output.sizes), output.plan, output.landing / "reference")

@@ -53,8 +53,25 @@ def test_a_slice_of_icbs_is_what_it_is_among_all(made: Path, tmp_path: Path) -> 
     assert {file.name for file in files} == {"QZB.parquet"}
     for file in files:
         assert file.read_bytes() == (made / file.relative_to(tmp_path)).read_bytes(), file
-    with pytest.raises(ValueError, match="expected ICBs among QZA, QZB"):
-        write_extracts(**asked, formats=["history"], only=["QZC"])
+    write_extracts(**asked, formats=["history"], only=["QZA"])
+    assert len(list((tmp_path / "history").glob("*/*.parquet"))) == 2 * len(files)
+    sizes = Path("history", "list_sizes.parquet")
+    assert (tmp_path / sizes).read_bytes() == (made / sizes).read_bytes()
+
+
+def test_an_icb_that_is_not_planned_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected ICBs among QZA, QZB; found QZC"):
+        write_extracts(
+            people=600,
+            practices=4,
+            seed=7,
+            as_of=AS_OF,
+            formats=["history"],
+            out=tmp_path / "new",
+            icbs=2,
+            only=["QZC"],
+        )
+    assert not (tmp_path / "new").exists()
 
 
 def test_reference_tables_meet_their_contracts(made: Path) -> None:
