@@ -31,7 +31,8 @@ check: $(VENV)/.installed  ## format, lint, types, imports, SQL style, spelling,
 	$(BIN)/codespell pipelines models sql data_contracts tests notebooks docs README.md CHANGELOG.md GLOSSARY.md
 	$(BIN)/python -m pipelines.generated --check
 
-prove: $(VENV)/.installed  ## the long check behind every claim; ONLY=ingest|scores|model|non-response|releases|speed
+prove: $(VENV)/.installed  ## the slow tests and the long check behind every claim; ONLY=ingest|scores|model|non-response|releases|speed
+	$(if $(ONLY),,OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m slow)
 	$(BIN)/python -m tests.prove $(ONLY)
 
 bench: $(VENV)/.installed  ## rows, seconds and memory of each step

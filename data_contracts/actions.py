@@ -3,13 +3,13 @@
 from functools import cache
 from importlib.resources import files
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_contracts.clinical.definitions import load_features
 from data_contracts.clinical.programmes.definition import Programme, load_programmes
 from data_contracts.provenance import Provenance
 from data_contracts.tables.capacity import ROLES
+from data_contracts.yaml_text import parse_yaml
 
 ACTIONS = files("data_contracts.clinical") / "actions.yaml"
 
@@ -186,4 +186,4 @@ def load_actions() -> Actions:
     Raises:
         pydantic.ValidationError: an entry is missing, misspelt or of the wrong type.
     """
-    return Actions.model_validate(yaml.safe_load(ACTIONS.read_text("utf-8")))
+    return Actions.model_validate(parse_yaml(ACTIONS.read_text("utf-8")))

@@ -9,9 +9,9 @@ from importlib.resources import files
 from typing import Literal
 
 import polars as pl
-import yaml
 
 from data_contracts.provenance import Provenance
+from data_contracts.yaml_text import parse_yaml
 
 CODELISTS = files("data_contracts.clinical") / "codelists"
 FIXED = ("type_1_opt_out", "type_1_opt_out_withdrawn")
@@ -62,7 +62,7 @@ def is_valid_sctid(code: str) -> bool:
 
 def load_provenance() -> list[CodelistFile]:
     """The provenance of every codelist file that ships, one entry a file."""
-    return [CodelistFile(**entry) for entry in yaml.safe_load((CODELISTS / "codelists.yaml").read_text("utf-8"))]
+    return [CodelistFile(**entry) for entry in parse_yaml((CODELISTS / "codelists.yaml").read_text("utf-8"))]
 
 
 @cache

@@ -3,11 +3,11 @@
 from functools import cache
 
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from data_contracts.clinical.definitions import read_definition, read_definition_csv
 from data_contracts.codelists import is_valid_sctid
+from data_contracts.yaml_text import parse_yaml
 
 
 class SensitiveSet(BaseModel):
@@ -23,7 +23,7 @@ class SensitiveSet(BaseModel):
 @cache
 def load_sensitive_sets() -> dict[str, SensitiveSet]:
     """Every set by name, in the file's order."""
-    entries = yaml.safe_load(read_definition("sensitive/sets.yaml"))
+    entries = parse_yaml(read_definition("sensitive/sets.yaml"))
     return {entry["name"]: SensitiveSet(**entry) for entry in entries}
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from importlib.resources import files
 
 import polars as pl
-import yaml
 
+from data_contracts.yaml_text import parse_yaml
 from models.additive import AdditiveModel
 from models.design import Frozen, StudyDesign
 from models.evaluation import Evaluation
@@ -43,7 +43,7 @@ class ChecklistItem(Frozen):
 
 def load_checklist() -> list[ChecklistItem]:
     """The TRIPOD+AI items, in order."""
-    return [ChecklistItem(**entry) for entry in yaml.safe_load((CARDS / "tripod_ai.yaml").read_text("utf-8"))]
+    return [ChecklistItem(**entry) for entry in parse_yaml((CARDS / "tripod_ai.yaml").read_text("utf-8"))]
 
 
 def write_card(model: AdditiveModel, evaluation: Evaluation, *, data: str, charts: Iterable[str]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_contracts.clinical.definitions import Feature as Definition
 from data_contracts.clinical.definitions import load_features
+from data_contracts.yaml_text import parse_yaml
 
 SPECS = files("models") / "specs"
 
@@ -193,7 +193,7 @@ def read_design(text: str, definitions: Mapping[str, Definition]) -> StudyDesign
     Raises:
         ValueError: a feature that is not defined.
     """
-    stated = _with_parent(yaml.safe_load(text))
+    stated = _with_parent(parse_yaml(text))
     names = [feature["name"] for feature in stated["features"]]
     unknown = sorted(set(names) - set(definitions))
     if unknown:
@@ -208,7 +208,7 @@ def _with_parent(stated: dict[str, Any]) -> dict[str, Any]:
     if "like" not in stated:
         return stated
     changes = {key: value for key, value in stated.items() if key != "like"}
-    parent = _with_parent(yaml.safe_load((SPECS / f"{stated['like']}.yaml").read_text("utf-8")))
+    parent = _with_parent(parse_yaml((SPECS / f"{stated['like']}.yaml").read_text("utf-8")))
     merged = {key: parent[key] | value for key, value in changes.items() if isinstance(value, dict)}
     return parent | changes | merged
 

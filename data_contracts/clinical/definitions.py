@@ -8,11 +8,11 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from data_contracts.codelists import is_valid_sctid
 from data_contracts.provenance import Provenance
+from data_contracts.yaml_text import parse_yaml
 
 CLINICAL = files("data_contracts.clinical")
 _LIFESTYLE_TYPES: dict[str, Any] = dict.fromkeys(("value_from", "value_below"), pl.Float64) | dict.fromkeys(
@@ -99,7 +99,7 @@ class QualityMeasure(BaseModel):
 @cache
 def load_provenance() -> dict[str, DefinitionFile]:
     """The provenance of every definition file, by file name."""
-    entries = yaml.safe_load((CLINICAL / "provenance.yaml").read_text("utf-8"))
+    entries = parse_yaml((CLINICAL / "provenance.yaml").read_text("utf-8"))
     return {entry["file"]: DefinitionFile(**entry) for entry in entries}
 
 
@@ -123,13 +123,13 @@ def read_definition_csv(file: str, **types: Any) -> pl.DataFrame:
 @cache
 def condition_titles() -> dict[str, str]:
     """Plain words for each condition, by codelist name."""
-    return {name: entry["title"] for name, entry in yaml.safe_load(read_definition("conditions.yaml")).items()}
+    return {name: entry["title"] for name, entry in parse_yaml(read_definition("conditions.yaml")).items()}
 
 
 @cache
 def load_measures() -> dict[str, Measure]:
     """Every measure by name."""
-    measures = yaml.safe_load(read_definition("measures.yaml"))
+    measures = parse_yaml(read_definition("measures.yaml"))
     return {name: Measure(**_spell_out_ranges(entry)) for name, entry in measures.items()}
 
 
@@ -140,7 +140,7 @@ def load_features() -> dict[str, Feature]:
     Raises:
         ValueError: a name stands twice.
     """
-    listed = [feature for group in yaml.safe_load(read_definition("features.yaml")) for feature in _expand(group)]
+    listed = [feature for group in parse_yaml(read_definition("features.yaml")) for feature in _expand(group)]
     features = {feature.name: feature for feature in listed}
     if len(features) != len(listed):
         raise ValueError(f"features.yaml: {len(listed) - len(features)} names stand twice")
@@ -150,9 +150,7 @@ def load_features() -> dict[str, Feature]:
 @cache
 def load_quality() -> dict[str, QualityMeasure]:
     """Every measure by name, in the order of data_quality.yaml."""
-    return {
-        name: QualityMeasure(**entry) for name, entry in yaml.safe_load(read_definition("data_quality.yaml")).items()
-    }
+    return {name: QualityMeasure(**entry) for name, entry in parse_yaml(read_definition("data_quality.yaml")).items()}
 
 
 @cache
@@ -179,13 +177,13 @@ def ethnic_titles() -> dict[str, str]:
 @cache
 def resolutions() -> dict[str, str | None]:
     """Each condition and the codelist that resolves it; None if nothing does."""
-    conditions = yaml.safe_load(read_definition("conditions.yaml"))
+    conditions = parse_yaml(read_definition("conditions.yaml"))
     return {name: entry.get("resolved_by") for name, entry in conditions.items()}
 
 
 def _condition_table() -> pl.DataFrame:
     """One row per condition: condition, resolved_by, and the age from which an entry counts."""
-    conditions = yaml.safe_load(read_definition("conditions.yaml"))
+    conditions = parse_yaml(read_definition("conditions.yaml"))
     rows = [(name, entry.get("resolved_by"), entry.get("from_age", 0)) for name, entry in conditions.items()]
     schema = {"condition": pl.String, "resolved_by": pl.String, "from_age": pl.Int32}
     return pl.DataFrame(rows, schema=schema, orient="row")

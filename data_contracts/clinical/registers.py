@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any, Literal
 
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from data_contracts.clinical.definitions import months_before, read_definition
+from data_contracts.yaml_text import parse_yaml
 
 RULES = {
     "register": pl.String,
@@ -91,7 +91,7 @@ class Register(_Frozen):
 @cache
 def load_registers() -> dict[str, Register]:
     """Every register by name."""
-    return {name: Register(**entry) for name, entry in yaml.safe_load(read_definition("registers.yaml")).items()}
+    return {name: Register(**entry) for name, entry in parse_yaml(read_definition("registers.yaml")).items()}
 
 
 def register_tables(as_of: dt.date) -> dict[str, pl.DataFrame]:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from data_contracts.clinical.definitions import ethnic_groups
 from data_contracts.clinical.reference import reference_tables
 from data_contracts.codelists import codes_of, known_codelists, load_codelists, load_provenance
 from data_contracts.registry import CONTRACTS
+from data_contracts.yaml_text import parse_yaml
 from pipelines.io.in_memory import Frames, table_of
 
 BORN = dt.date(1966, 6, 1)
@@ -63,7 +63,7 @@ class ExampleFile:
 
 def load_examples(path: Path) -> ExampleFile:
     """The examples of one file; everybody of one definition is registered at a practice of their own."""
-    content = yaml.safe_load(path.read_text("utf-8"))
+    content = parse_yaml(path.read_text("utf-8"))
     examples: list[Example] = []
     for place, (definition, rows) in enumerate(content["definitions"].items()):
         for expected, because, *facts in rows:

@@ -238,9 +238,8 @@ def _merge_table(
     )
     target = switch.aside(final)
     fresh = target.with_name(f"{target.name}.new")
-    con.sql(merge_sql(table), params={"paths": paths}).write_parquet(
-        str(fresh), compression="zstd", row_group_size=ROW_GROUP
-    )
+    params = {"paths": paths, "staged": [str(path) for _, path in staged] or paths}
+    con.sql(merge_sql(table), params=params).write_parquet(str(fresh), compression="zstd", row_group_size=ROW_GROUP)
     fresh.replace(target)
     for name in [*frames, "parts"]:
         con.unregister(name)
@@ -251,58 +250,72 @@ def _numbered(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def merge_sql(table: str) -> str:
-    """A query for one history table after the changes, in the file's order. Names come from the contract alone."""
+    """A query for one history table after the changes, in the file's order. Names come from the contract alone.
+
+    ``$paths`` are the file as it is and the staged ones, ``$staged`` the staged ones alone.
+    """
     columns = list(HISTORY[table].to_schema().columns)
-    listed = ", ".join(f"located.{name}" for name in columns if name != "person_id")
+    listed = ", ".join(f"part.{name}" for name in columns if name != "person_id")
     return f"""
-with located as (
-    select part.*, parts.number
+with renamed as (
+    select {listed}, parts.number, coalesce(moved_people.new_person_id, part.person_id) as person_id
     from read_parquet($paths, filename = 'path') as part
     inner join parts using (path)
-),
-
-renamed as (
-    select {listed}, located.number, coalesce(moved_people.new_person_id, located.person_id) as person_id
-    from located
     left join moved_people
-        on moved_people.practice_code = located.practice_code
-        and moved_people.person_id = located.person_id
-        and moved_people.number > located.number
+        on moved_people.practice_code = part.practice_code
+        and moved_people.person_id = part.person_id
+        and moved_people.number > parts.number
 ),
 
-latest as (
-    select record_id, max(number) as number
-    from renamed
-    where number >= 0
+outdated as (
+    select record_id, max(number) as until
+    from (
+        select record_id, number from gone_keys
+        union all by name
+        select part.record_id, parts.number
+        from read_parquet($staged, filename = 'path') as part
+        inner join parts using (path)
+    )
+    group by record_id
+),
+
+left_people as (
+    select practice_code, person_id, max(number) as until
+    from gone_people
+    group by practice_code, person_id
+),
+
+renewals as (
+    select practice_code, max(number) as until, list({{part: part, parts: parts, number: number}}) as renewals
+    from renewed
+    group by practice_code
+),
+
+spared_keys as (
+    select record_id, list(number) as numbers
+    from spared
     group by record_id
 )
 
 select {", ".join(f"renamed.{name}" for name in columns)}
 from renamed
-left join latest on latest.record_id = renamed.record_id
+left join renewals
+    on renewals.practice_code = renamed.practice_code and renewals.until > renamed.number
+left join spared_keys
+    on spared_keys.record_id = renamed.record_id and renewals.until is not null
+anti join outdated
+    on outdated.record_id = renamed.record_id and outdated.until > renamed.number
+anti join left_people
+    on left_people.practice_code = renamed.practice_code
+    and left_people.person_id = renamed.person_id
+    and left_people.until > renamed.number
 where
-    (latest.number is null or latest.number = renamed.number)
-    and not exists (
-        select 1 from gone_keys
-        where gone_keys.record_id = renamed.record_id and gone_keys.number > renamed.number
-    )
-    and not exists (
-        select 1 from renewed
-        where
-            renewed.practice_code = renamed.practice_code
-            and renewed.part = coalesce(renamed.record_id, 0) % renewed.parts
-            and renewed.number > renamed.number
-            and not exists (
-                select 1 from spared
-                where spared.record_id = renamed.record_id and spared.number = renewed.number
-            )
-    )
-    and not exists (
-        select 1 from gone_people
-        where
-            gone_people.practice_code = renamed.practice_code
-            and gone_people.person_id = renamed.person_id
-            and gone_people.number > renamed.number
-    )
+    renewals.until is null
+    or len(list_filter(
+        renewals.renewals,
+        lambda renewal: renewal.number > renamed.number
+            and renewal.part = coalesce(renamed.record_id, 0) % renewal.parts
+            and not coalesce(list_contains(spared_keys.numbers, renewal.number), false)
+    )) = 0
 order by renamed.practice_code, renamed.person_id, renamed.{DATES[table]}, renamed.record_id
 """  # noqa: S608 - names come from the contract

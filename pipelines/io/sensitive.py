@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from data_contracts.sensitive import hospital_codes, load_sensitive_sets, starter_codes
+from data_contracts.yaml_text import parse_yaml
 from pipelines.settings import Settings
 
 CODES = {"set": pl.String, "concept_id": pl.Int64}
@@ -95,7 +96,7 @@ class SensitiveCodes:
         if not self.decisions.is_file():
             return {}
         try:
-            entries = yaml.safe_load(self.decisions.read_text("utf-8")) or {}
+            entries = parse_yaml(self.decisions.read_text("utf-8")) or {}
             found = {str(name): SignedException.model_validate(entry) for name, entry in entries.items()}
         except (yaml.YAMLError, ValidationError, AttributeError) as error:
             raise SensitiveSetsError(f"{self.decisions} cannot be read as signed decisions: {error}") from None

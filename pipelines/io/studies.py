@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import yaml
 
 from data_contracts.actions import load_actions
 from data_contracts.clinical.definitions import Feature as Definition
 from data_contracts.clinical.definitions import load_features
+from data_contracts.yaml_text import parse_yaml
 from models.design import OUTCOME_DATES, StudyDesign, load_design, read_design
 from models.validation import Study
 from pipelines.io.feedback import read_answers
@@ -97,7 +97,7 @@ def definitions_of(folder: Path | None) -> Mapping[str, Definition]:
     """
     if folder is None or not (folder / DEFINITIONS).exists():
         return load_features()
-    stated = yaml.safe_load((folder / DEFINITIONS).read_text("utf-8"))
+    stated = parse_yaml((folder / DEFINITIONS).read_text("utf-8"))
     return {entry["name"]: Definition(**entry) for entry in stated}
 
 

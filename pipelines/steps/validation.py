@@ -44,12 +44,14 @@ def verdicts(frame: pl.DataFrame, contract: type[pa.DataFrameModel]) -> pl.DataF
     """
     _check_types(frame, contract)
     asked = list(_questions(frame, contract))
-    answers = pl.collect_all([question for _, question in asked])
-    passed: dict[str, pl.Series] = {}
-    for (reason, _), answer in zip(asked, answers, strict=True):
-        verdict = answer.to_series().fill_null(value=True)
-        passed[reason] = verdict & passed[reason] if reason in passed else verdict
-    return pl.DataFrame(passed)
+    if not asked:
+        return pl.DataFrame()
+    named = [question.select(pl.first().fill_null(value=True).alias(str(n))) for n, (_, question) in enumerate(asked)]
+    answers = pl.concat(named, how="horizontal")
+    numbers: dict[str, list[str]] = {}
+    for n, (reason, _) in enumerate(asked):
+        numbers.setdefault(reason, []).append(str(n))
+    return answers.select(pl.all_horizontal(own).alias(reason) for reason, own in numbers.items()).collect()
 
 
 def _questions(frame: pl.DataFrame, contract: type[pa.DataFrameModel]) -> Iterator[tuple[str, pl.LazyFrame]]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from data_contracts.provenance import Provenance
+from data_contracts.yaml_text import parse_yaml
 
 FIGURES = files("data_contracts.clinical") / "synthetic"
 NEVER = 1 << 30
@@ -116,7 +116,7 @@ def _read_figures() -> dict[str, Any]:
     Raises:
         pydantic.ValidationError: source, version, licence, reviewer or date are lacking.
     """
-    figures: dict[str, Any] = yaml.safe_load((FIGURES / "world.yaml").read_text("utf-8"))
+    figures: dict[str, Any] = parse_yaml((FIGURES / "world.yaml").read_text("utf-8"))
     Provenance(**{name: figures[name] for name in Provenance.model_fields if name in figures})
     return figures
 

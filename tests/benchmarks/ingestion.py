@@ -15,14 +15,14 @@ from pipelines.steps.validation import split_by_contract
 from pipelines.synthetic.write import write_extracts
 from tests.benchmarks.scores import best_of
 
-PEOPLE, PRACTICES = 80_000, 10
+PEOPLE, PRACTICES = 200_000, 20
 DELTA_SHARE = 100
 """One record in so many is sent again."""
 LATER = "20261123023000"
 
 
 def land(folder: Path) -> Settings:
-    """A workspace with EMIS extracts of ten practices, not ingested yet."""
+    """A workspace with EMIS extracts of twenty practices, not ingested yet."""
     settings = Settings().model_copy(update={"home": folder / "ingestion", "threads": 2})
     write_extracts(
         people=PEOPLE,

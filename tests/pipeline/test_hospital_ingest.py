@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.io.landing import hospital_records, hospital_round
+from pipelines.io.landing.holding import accept_delivery
 from pipelines.io.landing.ingest import ingest
 from pipelines.io.landing.quarantine import count_quarantine
 from pipelines.io.ledger import OUTCOMES, read_ledger
@@ -115,6 +116,15 @@ def test_artificial_hes_is_held_until_its_pseudonyms_have_keys(tmp_path: Path) -
         extract.add_patient(number)
     extract.add_observation(1, 1).write(settings.landing)
     hospital.write_person_keys(settings.landing, people)
+    accept_delivery(
+        settings,
+        feed="emis",
+        source=emis.PRACTICE,
+        moment=emis.SECOND,
+        accepted_by="A. Nalyst",
+        accepted_on=dt.date(2026, 11, 9),
+        reason="The practice's whole list comes a week late",
+    )
     ingest(settings)
     ledger = prove_balance(settings)
     found = {row["table"]: {name: row[name] for name in EXPECTED["HES_APC"]} for row in ledger.to_dicts()}

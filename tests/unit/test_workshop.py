@@ -145,10 +145,21 @@ def test_what_a_child_may_not_do_ends_as_a_refusal_and_the_next_task_runs(
 
 def test_a_refusal_keeps_its_words_and_its_child(workshop: Workshop, tmp_path: Path) -> None:
     run(workshop, loads, tmp_path)
-    child = workshop.child
+    children = list(workshop.idle)
     with pytest.raises(LandingError, match="expected a file; found none; look at landing"):
         run(workshop, refuses, tmp_path)
-    assert workshop.child is child
+    assert workshop.idle == children
+
+
+def test_two_tasks_go_on_beside_each_other_and_one_that_is_dropped_costs_the_other_nothing(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    facts = {"places": PLACES}
+    hanging = workshop.start(hangs, tmp_path, work=tmp_path / "work", facts=facts, where="landing/here")
+    assert run(workshop, loads, tmp_path) == 1
+    hanging.drop()
+    assert run(workshop, loads, tmp_path) == 1
+    assert (len(workshop.idle), len(workshop.busy)) == (1, 0)
 
 
 def test_the_process_that_children_are_forked_from_has_no_threads_of_the_libraries() -> None:

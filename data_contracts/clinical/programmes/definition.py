@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_contracts.clinical.definitions import (
@@ -19,6 +18,7 @@ from data_contracts.clinical.definitions import (
     resolutions,
 )
 from data_contracts.codelists import load_codelists
+from data_contracts.yaml_text import parse_yaml
 
 ROLES = ["done", "done_elsewhere", "invited", "booked", "did_not_attend", "no_response", "declined", "unsuitable"]
 AGES = ["age_from", "age_to", "due_at", "valid_from", "inferred_from"]
@@ -67,7 +67,7 @@ def load_programmes() -> dict[str, Programme]:
     Raises:
         ValueError: a name stands twice, or a measure is not in measures.yaml.
     """
-    entries = [Programme(**entry) for entry in yaml.safe_load(read_definition("programmes/programmes.yaml"))]
+    entries = [Programme(**entry) for entry in parse_yaml(read_definition("programmes/programmes.yaml"))]
     programmes = {entry.name: entry for entry in entries}
     strange = {measure for entry in entries for measure in entry.done_by} - set(load_measures())
     if len(programmes) != len(entries) or strange:

@@ -6,10 +6,10 @@ from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_contracts.provenance import Provenance
+from data_contracts.yaml_text import parse_yaml
 
 SCORES = files("data_contracts.clinical") / "scores"
 
@@ -283,7 +283,7 @@ def load_definition(name: str, folder: Traversable = SCORES) -> ScoreDefinition:
     Raises:
         pydantic.ValidationError: source, version, licence, reviewer or dates are lacking.
     """
-    return ScoreDefinition(**yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8")))
+    return ScoreDefinition(**parse_yaml((folder / f"{name}.yaml").read_text("utf-8")))
 
 
 def load_table(definition: ScoreDefinition, name: str, folder: Traversable = SCORES) -> pl.DataFrame:

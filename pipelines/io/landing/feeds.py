@@ -6,10 +6,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_contracts.clinical.definitions import read_definition
+from data_contracts.yaml_text import parse_yaml
 from pipelines.io.landing.archives import ArchiveLimits
 
 FEEDS = files("data_contracts.clinical") / "feeds"
@@ -153,4 +153,4 @@ def known_headers(feed: str, table: str) -> frozenset[str]:
 @cache
 def load_feed(name: str) -> FeedContract:
     """The contract of one feed, from data_contracts/clinical/feeds."""
-    return FeedContract(**yaml.safe_load((FEEDS / f"{name}.yaml").read_text("utf-8")))
+    return FeedContract(**parse_yaml((FEEDS / f"{name}.yaml").read_text("utf-8")))

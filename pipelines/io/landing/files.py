@@ -1,7 +1,6 @@
 """Finds landed files by contract, never trusting a name: no links, nothing outside landing, no odd names."""
 
 import datetime as dt
-import hashlib
 import os
 import re
 import stat
@@ -15,6 +14,7 @@ from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import Archive, FeedContract, is_ods_code
 
 Look = Callable[[Path, Archive], list[tuple[Member, str]]]
+Digest = Callable[[Path], str | None]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class _Place:
 
 
 def find_files(
-    landing: Path, contracts: Sequence[FeedContract], look: Look
+    landing: Path, contracts: Sequence[FeedContract], look: Look, digest: Digest
 ) -> tuple[list[LandedFile], list[UnknownFile]]:
     """Every file under landing in a fixed order, split into those that a contract knows and the others.
 
-    ``look`` is what opens archives.
+    ``look`` is what opens archives, ``digest`` what gives the SHA-256 of any other file, None if it cannot be read.
 
     Raises:
         LandingError: there is no landing folder, or nothing in it.
@@ -76,7 +76,7 @@ def find_files(
     known: list[LandedFile] = []
     unknown: list[UnknownFile] = []
     for path in _walk(landing):
-        for found in _identify(path, landing, contracts, look):
+        for found in _identify(path, landing, contracts, look, digest):
             if isinstance(found, LandedFile):
                 known.append(found)
             else:
@@ -96,7 +96,7 @@ def _walk(folder: Path) -> list[Path]:
 
 
 def _identify(
-    path: Path, landing: Path, contracts: Sequence[FeedContract], look: Look
+    path: Path, landing: Path, contracts: Sequence[FeedContract], look: Look, digest: Digest
 ) -> list[LandedFile | UnknownFile]:
     shown = path.relative_to(landing).as_posix().encode("unicode_escape", errors="backslashreplace").decode()[:200]
     mode = path.lstat().st_mode
@@ -118,7 +118,7 @@ def _identify(
     if archive is not None and re.fullmatch(archive.part_name or "", parts[-1], flags=re.ASCII):
         has_last = path.with_suffix(".zip").is_file()
         return [] if has_last else [UnknownFile(shown, "a part of an archive whose last part (.zip) is missing")]
-    return [_file(place)]
+    return [_file(place, digest)]
 
 
 def _place(place: _Place, parts: tuple[str, ...]) -> _Place | None:
@@ -136,13 +136,13 @@ def _place(place: _Place, parts: tuple[str, ...]) -> _Place | None:
     return replace(place, source=named["source"], moment=named["moment"])
 
 
-def _file(place: _Place) -> LandedFile | UnknownFile:
+def _file(place: _Place, digest: Digest) -> LandedFile | UnknownFile:
     found = _named(place, place.path.name)
     if found is None:
         return place.unknown()
-    digest = _digest(place.path)
-    problem = None if digest else "cannot be read: check its permissions"
-    return replace(found, sha256=digest or "", size=place.path.stat().st_size, problem=problem)
+    sha256 = digest(place.path)
+    problem = None if sha256 else "cannot be read: check its permissions"
+    return replace(found, sha256=sha256 or "", size=place.path.stat().st_size, problem=problem)
 
 
 def _named(place: _Place, name: str) -> LandedFile | None:
@@ -193,15 +193,6 @@ def _member(place: _Place, member: Member, digest: str) -> LandedFile | UnknownF
     inside = replace(place, shown=f"{place.shown}/{member.name}"[:200])
     found = _named(inside, member.base_name)
     return inside.unknown() if found is None else replace(found, sha256=digest, size=member.size, member=member.name)
-
-
-def _digest(path: Path) -> str | None:
-    """SHA-256 of the file's bytes, None if they cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _is_moment(digits: str | None) -> bool:

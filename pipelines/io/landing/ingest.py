@@ -12,6 +12,7 @@ from pipelines.io import identity
 from pipelines.io.history import Switch, open_switch
 from pipelines.io.landing.archives import Member
 from pipelines.io.landing.confinement import Limits, code_folders
+from pipelines.io.landing.digests import DIGESTS, Digests
 from pipelines.io.landing.feeds import Archive, load_feed
 from pipelines.io.landing.files import LandedFile, find_files, look_inside
 from pipelines.io.landing.holding import read_accepted
@@ -143,7 +144,10 @@ def _find(store: Store, register: Register, workshop: Workshop, places: Places) 
         work, facts = store.settings.landing, {"places": places}
         return workshop.run(_look, (path, archive), work=work, facts=facts, where=path.name)
 
-    known, unknown = find_files(store.settings.landing, [load_feed(feed.name) for feed in FEEDS], look)
+    landing, digests_path = store.settings.landing, store.state_path("digests")
+    digests = Digests(landing, store.read(digests_path, DIGESTS))
+    known, unknown = find_files(landing, [load_feed(feed.name) for feed in FEEDS], look, digests.of)
+    store.write(digests.result(), digests_path)
     for file in unknown:
         register.refuse_unknown(file)
     return known

@@ -20,6 +20,7 @@ from pipelines.io.landing.places import Places
 from pipelines.io.landing.protocol import APPLIED, Delivery, Landing, Load, Loaded, Practice, Stage
 from pipelines.io.landing.quarantine import QUARANTINE, is_retried, quarantine_path
 from pipelines.io.landing.store import Schema, Store
+from pipelines.io.landing.workshop import Begun
 
 
 def _accept(landing: Landing, loaded: Loaded) -> None:
@@ -48,7 +49,9 @@ class PracticeFeed:
         practices = _Practices(feed=self, landing=landing)
         practices.follow()
         refused: set[str] = set()
-        for source, moment, files in landing.deliveries(self.name):
+        deliveries = landing.deliveries(self.name)
+        for n, (source, moment, files) in enumerate(deliveries):
+            practices.next = deliveries[n + 1] if n + 1 < len(deliveries) else None
             landing.tell(f"{self.name} {source}, delivery {moment}" if moment else f"{self.name} {source}")
             if source in refused:
                 landing.register.refuse(
@@ -70,12 +73,16 @@ class _Practices:
     left: set[str] = field(default_factory=set)
     unplaced: dict[str, pl.DataFrame] = field(default_factory=dict)
     loads: int = 0
+    by_practice: dict[Path, dict[str, pl.DataFrame]] = field(default_factory=dict)
+    next: tuple[str, str, list[LandedFile]] | None = None
+    ahead: tuple[Delivery, Begun[Loaded]] | None = None
 
     def __post_init__(self) -> None:
         self.store, self.register, self.places = self.landing.store, self.landing.register, self.landing.places
         self.applied = self.store.read(self._state("practices"), APPLIED)
         self.shared = {name: self.store.read(self._state(name), schema) for name, schema in self.feed.shared.items()}
         self.gate = Gate(landing=self.landing, accepted=read_accepted(self.store.settings))
+        self.looks_ahead = self.store.settings.threads > 1 and all(frame.height for frame in self.shared.values())
 
     def _state(self, name: str) -> Path:
         return self.store.state_path(f"{self.feed.name}_{name}")
@@ -166,8 +173,8 @@ class _Practices:
         icb_code, settings = row["icb_code"], self.store.settings
         return Practice(
             **row,
-            people=self.store.read(people_path(settings, icb_code), PEOPLE).filter(own),
-            withheld=self.store.read(withheld_path(settings, icb_code), WITHHELD).filter(own),
+            people=self._own(people_path(settings, icb_code), PEOPLE, practice_code),
+            withheld=self._own(withheld_path(settings, icb_code), WITHHELD, practice_code),
             pending=self.store.read(quarantine_path(settings, self.feed.name, practice_code), QUARANTINE),
             kept={
                 name: self.store.read(self._kept_path(practice_code, name), schema)
@@ -175,7 +182,17 @@ class _Practices:
             },
         )
 
-    def _load(self, source: str, moment: str, files: list[LandedFile]) -> None:
+    def _own(self, path: Path, schema: Schema, practice_code: str) -> pl.DataFrame:
+        """A practice's rows of an ICB's table, which is read once: it changes only when this feed is done."""
+        if path not in self.by_practice:
+            rows = self.store.read(path, schema)
+            self.by_practice[path] = {
+                code: own for (code,), own in rows.partition_by("practice_code", as_dict=True).items()
+            }
+        return self.by_practice[path].get(practice_code, pl.DataFrame(schema=dict(schema)))
+
+    def _start(self, source: str, moment: str, files: list[LandedFile]) -> tuple[Delivery, Begun[Loaded]]:
+        """A delivery that a child has begun to load, by what is known now."""
         delivery = Delivery(
             feed=self.feed.name,
             source=source,
@@ -183,11 +200,33 @@ class _Practices:
             files=tuple(files),
             practices=self._of_source(source),
             pending=self._unplaced(source),
-            shared=self.shared,
+            shared=dict(self.shared),
         )
         self.loads += 1
         load = partial(load_delivery, load=self.feed.load)
-        loaded = self.landing.run(load, delivery, work=self.store.work(self.feed.name, f"{source}_{self.loads}"))
+        work = self.store.work(self.feed.name, f"{source}_{self.loads}")
+        return delivery, self.landing.start(load, delivery, work=work)
+
+    def _begun(self, source: str, moment: str, files: list[LandedFile]) -> tuple[Delivery, Begun[Loaded]]:
+        """A delivery that a child is loading; the next one is begun beside it if the last taught the feed nothing.
+
+        What was begun early is used only if the feed still knows just what it was begun with.
+        """
+        ahead, self.ahead = self.ahead, None
+        if ahead and not _is_as_begun(ahead[0], source, moment, self.shared):
+            ahead[1].drop()
+            ahead = None
+        begun = ahead or self._start(source, moment, files)
+        if self.next and self.next[0] != source and self.looks_ahead and self._is_sound(*self.next[:2]):
+            self.ahead = self._start(*self.next)
+        return begun
+
+    def _is_sound(self, source: str, moment: str) -> bool:
+        return self._staleness(source, moment) is None and self._problem(source) is None
+
+    def _load(self, source: str, moment: str, files: list[LandedFile]) -> None:
+        delivery, begun = self._begun(source, moment, files)
+        loaded = begun.result()
         moved = self._moved_here(loaded, delivery)
         self.feed.check(self.landing, loaded)
         self.gate.check(delivery, loaded)
@@ -196,7 +235,9 @@ class _Practices:
                 self._check_dissents(practice, loaded)
         for code, before in moved.items():
             self._take_over(code, before)
-        self.shared |= loaded.shared
+        news = {name: frame for name, frame in loaded.shared.items() if not frame.equals(self.shared[name])}
+        self.shared |= news
+        self.looks_ahead = self.store.settings.threads > 1 and not news
         for change in loaded.changes:
             self._note(change)
         practice_code = load_feed(self.feed.name).practice_of(source)
@@ -340,6 +381,12 @@ class _Practices:
         own = applied.select(list(schema)).drop_nulls("paused_from")
         if held.height or own.height:
             self.store.write(pl.concat([others, own]).sort("practice_code"), path)
+
+
+def _is_as_begun(delivery: Delivery, source: str, moment: str, shared: Mapping[str, pl.DataFrame]) -> bool:
+    """True if a delivery is this one, and was begun with what the feed knows now."""
+    is_known = all(delivery.shared[name] is frame for name, frame in shared.items())
+    return (delivery.source, delivery.moment) == (source, moment) and is_known
 
 
 def write_roster(store: Store, icb_code: str, practices: list[Practice]) -> None:

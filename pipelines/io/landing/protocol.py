@@ -23,7 +23,7 @@ from pipelines.io.landing.staging import OUTCOME
 from pipelines.io.landing.store import Store
 
 if TYPE_CHECKING:
-    from pipelines.io.landing.workshop import Workshop
+    from pipelines.io.landing.workshop import Begun, Workshop
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -175,6 +175,16 @@ class Landing:
         own = sorted((file for file in self.new if file.feed == feed), key=_place)
         return [(*place, list(files)) for place, files in groupby(own, key=_place)]
 
+    def start(
+        self, task: Callable[[Argument, Bench], Result], argument: Argument, *, work: Path, has_roster: bool = False
+    ) -> "Begun[Result]":
+        """Begins a task that opens landed files, in a child process that may write to ``work``."""
+        facts = {"places": self.places, "superseded": self.superseded} | (
+            {"roster": self.roster} if has_roster else {}
+        )
+        where = "/".join(("landing", *work.parts[-2:]))
+        return self.workshop.start(task, argument, work=work, facts=facts, where=where)
+
     def run(
         self, task: Callable[[Argument, Bench], Result], argument: Argument, *, work: Path, has_roster: bool = False
     ) -> Result:
@@ -183,12 +193,7 @@ class Landing:
         Raises:
             LandingError: the task raised one, or the child did not live to answer.
         """
-        facts = {"places": self.places, "superseded": self.superseded} | (
-            {"roster": self.roster} if has_roster else {}
-        )
-        return self.workshop.run(
-            task, argument, work=work, facts=facts, where="/".join(("landing", *work.parts[-2:]))
-        )
+        return self.start(task, argument, work=work, has_roster=has_roster).result()
 
     def people_elsewhere(self, practice: Practice) -> pl.DataFrame:
         """The roster of all practices but one, as this ingest has left it so far."""

@@ -1,6 +1,6 @@
 """Decides what becomes of each staged record, the same way for every feed: one record, one outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandera.polars as pa
@@ -107,14 +107,16 @@ def decide(
     held = _held(checked.bad, gathered.files, columns)
     replaced = gathered.kept.filter(pl.col("record_id").is_in(winners["record_id"].drop_nulls().implode()))
     kept = gathered.kept.join(replaced, on=["sha256", "line"], how="anti")
+    counted = {
+        "loaded": checked.good,
+        UNDATED: checked.good.filter("is_date_taken_out"),
+        "superseded": superseded,
+        "deleted": deleted.filter("is_deleted"),
+        "blank": blank,
+    }
     outcomes = [
-        _count(checked.good, gathered.files, "loaded"),
-        _count(checked.good.filter("is_date_taken_out"), gathered.files, UNDATED),
-        _count(superseded, gathered.files, "superseded"),
-        _count(deleted.filter(pl.col("is_deleted")), gathered.files, "deleted"),
-        _count(blank, gathered.files, "blank"),
-        tally(held, "quarantined"),
-        tally(gathered.bad, "quarantined"),
+        _count(counted, gathered.files),
+        tally(pl.concat([held.select("sha256", "moment"), gathered.bad.select("sha256", "moment")]), "quarantined"),
         tally(replaced, "superseded"),
     ]
     shape = gathered.bad.columns
@@ -153,11 +155,21 @@ def _held(bad: pl.DataFrame, files: pl.DataFrame, columns: list[str]) -> pl.Data
     )
 
 
-def _count(rows: pl.DataFrame, files: pl.DataFrame, outcome: str) -> pl.DataFrame:
-    return tally(rows.select("file_no").join(files, on="file_no", how="left", validate="m:1"), outcome)
+def _count(counted: Mapping[str, pl.DataFrame], files: pl.DataFrame) -> pl.DataFrame:
+    """How many records of each file found each outcome."""
+    tallies = [
+        rows.lazy().group_by("file_no").agg(pl.lit(outcome).alias("outcome"), records=pl.len().cast(pl.Int64))
+        for outcome, rows in counted.items()
+        if rows.height
+    ]
+    none = pl.LazyFrame(schema={"file_no": pl.UInt32, "outcome": pl.String, "records": pl.Int64})
+    named = pl.concat([none, *tallies]).join(files.lazy(), on="file_no", how="left", validate="m:1")
+    return named.select(list(OUTCOME)).collect()
 
 
 def tally(rows: pl.DataFrame, outcome: str) -> pl.DataFrame:
     """How many records of each file found this outcome."""
-    counted = rows.group_by("sha256", "moment").agg(records=pl.len().cast(pl.Int64))
-    return counted.select("sha256", "moment", outcome=pl.lit(outcome), records="records")
+    if rows.is_empty():
+        return pl.DataFrame(schema=OUTCOME)
+    counted = rows.group_by("sha256", "moment").agg(pl.lit(outcome).alias("outcome"), records=pl.len().cast(pl.Int64))
+    return counted.select(list(OUTCOME))

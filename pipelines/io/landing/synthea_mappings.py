@@ -8,10 +8,10 @@ from importlib.resources import files
 from typing import Any
 
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from data_contracts.codelists import is_valid_sctid, load_codelists
+from data_contracts.yaml_text import parse_yaml
 
 FOLDER = files("data_contracts.clinical") / "feeds" / "synthea"
 
@@ -112,7 +112,7 @@ class Mappings:
 
 def load_mapping_provenance() -> list[MappingFile]:
     """The provenance of every mapping file, one entry a file."""
-    return [MappingFile(**entry) for entry in yaml.safe_load((FOLDER / "mappings.yaml").read_text("utf-8"))]
+    return [MappingFile(**entry) for entry in parse_yaml((FOLDER / "mappings.yaml").read_text("utf-8"))]
 
 
 @cache

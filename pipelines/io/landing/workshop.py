@@ -1,7 +1,8 @@
 """Runs what opens extracts in a child process with limits: what kills, fills or hangs it stops that extract only.
 
 A server process that has imported everything is started once; each child is forked from it, so that a child costs
-milliseconds. A child loads one delivery after another until one goes wrong; after that it is never used again.
+milliseconds. A child loads one delivery after another until one goes wrong; after that it is never used again. Two
+work at once only where one looks ahead.
 """
 
 import atexit
@@ -11,13 +12,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.abc import MetaPathFinder
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import duckdb
 
@@ -46,35 +49,70 @@ class Room:
 
 @dataclass
 class Workshop:
-    """The child of one ingest, started when it is first needed."""
+    """The children of one ingest: each is started when it is first needed, and answers one question at a time."""
 
     room: Room
-    child: "_Child | None" = field(default=None, init=False)
+    idle: "list[_Child]" = field(default_factory=list, init=False)
+    busy: "list[_Child]" = field(default_factory=list, init=False)
+
+    def start(
+        self, task: Task[Argument, Result], argument: Argument, *, work: Path, facts: Mapping[str, Any], where: str
+    ) -> "Begun[Result]":
+        """Lets an idle child, or a new one, begin a task.
+
+        Task, argument and result must be picklable. ``facts`` are what the task's bench has beside engine, key and
+        ``work``; the child keeps them.
+        """
+        child = self.idle.pop() if self.idle else _Child(self.room)
+        self.busy.append(child)
+        child.ask(task, argument, work, facts)
+        return Begun(self, child, where)
 
     def run(
         self, task: Task[Argument, Result], argument: Argument, *, work: Path, facts: Mapping[str, Any], where: str
     ) -> Result:
-        """What a task makes of its argument, in the child. Both, and the result, must be picklable.
-
-        ``facts`` are what the task's bench has beside engine, key and ``work``; the child keeps them.
+        """What a task makes of its argument, in a child.
 
         Raises:
             LandingError: the task raised one; or the child was stopped, ran out of memory or time, or failed.
         """
-        self.child = self.child or _Child(self.room)
-        answer = self.child.ask(task, argument, work, facts)
+        return self.start(task, argument, work=work, facts=facts, where=where).result()
+
+    def close(self) -> None:
+        """Ends the children, whatever they are doing."""
+        for child in [*self.idle, *self.busy]:
+            child.end()
+        self.idle, self.busy = [], []
+
+
+@dataclass(frozen=True)
+class Begun(Generic[Result]):
+    """A task that a child is at: ask once for its result, or drop it."""
+
+    workshop: Workshop
+    child: "_Child"
+    where: str
+
+    def result(self) -> Result:
+        """What the task made of its argument, once it has.
+
+        Raises:
+            LandingError: the task raised one; or the child was stopped, ran out of memory or time, or failed.
+        """
+        answer = self.child.answer()
         if isinstance(answer, _Failure):
-            self.close()
-            raise LandingError(expected="an extract that can be read", found=answer.found, where=where)
+            self.drop()
+            raise LandingError(expected="an extract that can be read", found=answer.found, where=self.where)
+        self.workshop.busy.remove(self.child)
+        self.workshop.idle.append(self.child)
         if isinstance(answer, LandingError):
             raise answer
         return answer  # type: ignore[no-any-return]
 
-    def close(self) -> None:
-        """Ends the child."""
-        if self.child is not None:
-            self.child.end()
-            self.child = None
+    def drop(self) -> None:
+        """Ends the child, whatever it is doing."""
+        self.workshop.busy.remove(self.child)
+        self.child.end()
 
 
 @dataclass(frozen=True)
@@ -93,14 +131,20 @@ class _Child:
         self.connection.send(room)
         self.pid: int = self.connection.recv()
         self.facts: dict[str, Any] = {}
+        self.until = 0.0
 
-    def ask(self, task: Task[Any, Any], argument: object, work: Path, facts: Mapping[str, Any]) -> Any:
-        """What the child answers, or how it failed. Facts that it has been told already are not sent again."""
+    def ask(self, task: Task[Any, Any], argument: object, work: Path, facts: Mapping[str, Any]) -> None:
+        """Sends a task. Facts that the child has been told already are not sent again."""
         news = {name: fact for name, fact in facts.items() if self.facts.get(name) is not fact}
         self.facts |= news
-        try:
+        self.until = time.monotonic() + self.seconds + GRACE
+        with contextlib.suppress(OSError):
             self.connection.send((task, argument, work, news))
-            if not self.connection.poll(self.seconds + GRACE):
+
+    def answer(self) -> Any:
+        """What the child answers to the task, or how it failed."""
+        try:
+            if not self.connection.poll(max(self.until - time.monotonic(), 0)):
                 return _Failure(f"one that took over {self.seconds} seconds")
             return self.connection.recv()
         except (EOFError, OSError):
@@ -150,6 +194,7 @@ def serve() -> None:
 
     What it has imported and read before is there in every child.
     """
+    _do_without("pandas", "hypothesis")
     from pipelines.io.landing.registry import FEEDS
 
     for feed in FEEDS:
@@ -165,6 +210,17 @@ def serve() -> None:
                 _work(Connection(handles[0]))
                 os._exit(0)
             os.close(handles[0])
+
+
+def _do_without(*packages: str) -> None:
+    """Lets these packages be as if they were not installed: Pandera loads them where they are, for nothing we use."""
+
+    class Absent(MetaPathFinder):
+        def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+            if fullname.partition(".")[0] in packages:
+                raise ModuleNotFoundError(f"No module named '{fullname}'", name=fullname)
+
+    sys.meta_path.insert(0, Absent())
 
 
 def _work(connection: Connection) -> None:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_contracts.tables.release import RELEASED
+from data_contracts.yaml_text import parse_yaml
 from pipelines.io.identity import people_path
 from pipelines.io.releases.manifest import contract_fingerprint
 from pipelines.io.releases.options import ReleaseRefusedError
@@ -79,7 +80,7 @@ def read_approvals(settings: Settings) -> dict[str, IcbApproval]:
     if not path.is_file():
         return {}
     try:
-        entries = yaml.safe_load(path.read_text("utf-8")) or {}
+        entries = parse_yaml(path.read_text("utf-8")) or {}
         return {str(icb): IcbApproval.model_validate(entry) for icb, entry in entries.items()}
     except (yaml.YAMLError, ValidationError, AttributeError) as error:
         raise ReleaseRefusedError(f"{path} cannot be read as approvals: {error}") from None
