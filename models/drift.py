@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from models.additive import AdditiveModel
-from models.evaluation import observed_over_expected
+from models.calibration import observed_over_expected
 from models.matrix import Floats, batches, select_rows, shares_of
 
 SMALLEST_SHARE = 1e-4

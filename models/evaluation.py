@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -15,10 +15,10 @@ from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import SplineTransformer
 
 from data_contracts.clinical.definitions import ethnic_titles
+from models.calibration import NORMAL_95, Interval, observed_over_expected
 from models.design import StudyDesign, Subgroup
 from models.matrix import Floats
 
-NORMAL_95 = 1.959964
 SMALLEST_PROBABILITY = 1e-9
 WEAKEST_RIDGE = 1e6
 NEWTON_STEPS = 50
@@ -42,14 +42,6 @@ class Row(TypedDict, total=False):
     group: str
     level: str
     cut: float | None
-    value: float
-    low: float
-    high: float
-
-
-class Interval(NamedTuple):
-    """A figure and its 95% interval."""
-
     value: float
     low: float
     high: float
@@ -214,13 +206,6 @@ def proportion(found: float, among: float) -> Interval:
     middle = (share + z**2 / (2 * among)) / (1 + z**2 / among)
     spread = z / (1 + z**2 / among) * float(np.sqrt(share * (1 - share) / among + z**2 / (4 * among**2)))
     return Interval(share, max(0.0, middle - spread), min(1.0, middle + spread))
-
-
-def observed_over_expected(risks: Floats, outcomes: Floats) -> Interval:
-    """Outcomes over the sum of risks, with a 95% interval that treats the outcomes as Poisson."""
-    observed, expected = float(outcomes.sum()), float(risks.sum())
-    spread = NORMAL_95 * np.sqrt(max(observed, 1.0)) / expected
-    return Interval(observed / expected, max(0.0, observed / expected - spread), observed / expected + spread)
 
 
 def calibration_slope(risks: Floats, outcomes: Floats) -> Interval:

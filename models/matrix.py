@@ -1,4 +1,4 @@
-"""From long, sparse features to small dense batches of bin numbers. Nothing is fitted to outcomes here."""
+"""From long, sparse features to small dense batches of bin numbers, and what became of people. Nothing is fitted."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models.design import Absent, Feature
+from models.design import OUTCOME_DATES, Absent, Feature, StudyDesign
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -166,3 +166,17 @@ def _with_zero_apart(edges: Floats, distinct: Floats) -> Floats:
     zero = int(np.searchsorted(distinct, 0.0))
     beside = [(distinct[i] + distinct[i + 1]) / 2 for i in (zero - 1, zero) if 0 <= i < len(distinct) - 1]
     return np.unique(np.append(edges, beside))
+
+
+def label(design: StudyDesign, people: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """The people, with outcome_count (outcomes on or after the index date, before the end) and has_outcome.
+
+    Deaths compete with admissions: who died without one is in the denominator, without an outcome.
+    """
+    happened = pl.col(OUTCOME_DATES[design.follow_up.outcome])
+    is_in_time = happened.is_between(design.index_date, design.end_date, closed="left")
+    counts = outcomes.filter(is_in_time).group_by("person_id").agg(outcome_count=pl.len().cast(pl.Int64))
+    return people.join(counts, on="person_id", how="left", validate="1:1", maintain_order="left").with_columns(
+        pl.col("outcome_count").fill_null(0),
+        has_outcome=pl.col("outcome_count").is_not_null(),
+    )

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.additive import POINTS_DECIMALS, AdditiveModel, PointsTable, sealed
 from models.calibration import fit_calibration
-from models.design import OUTCOME_DATES, Estimator, Feature, StudyDesign
+from models.design import Estimator, Feature, StudyDesign
 from models.estimators import CAMBRIDGE, Fitted, Parts, Sample, fit, inputs_of
 from models.evaluation import Evaluation, Row, average_precision, c_statistic, evaluate, with_subgroups
 from models.matrix import (
@@ -22,6 +22,7 @@ from models.matrix import (
     Rows,
     batches,
     choose_edges,
+    label,
     select_rows,
     shares_of,
     with_cambridge,
@@ -47,20 +48,6 @@ def study_people(design: StudyDesign, people: pl.DataFrame) -> pl.DataFrame:
     """People of the study population, sorted by person_id."""
     ages = (design.population.minimum_age_years, design.population.maximum_age_years)
     return people.filter(pl.col("age_years").is_between(*ages)).sort("person_id")
-
-
-def label(design: StudyDesign, people: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """The people, with outcome_count (outcomes on or after the index date, before the end) and has_outcome.
-
-    Deaths compete with admissions: who died without one is in the denominator, without an outcome.
-    """
-    happened = pl.col(OUTCOME_DATES[design.follow_up.outcome])
-    is_in_time = happened.is_between(design.index_date, design.end_date, closed="left")
-    counts = outcomes.filter(is_in_time).group_by("person_id").agg(outcome_count=pl.len().cast(pl.Int64))
-    return people.join(counts, on="person_id", how="left", validate="1:1", maintain_order="left").with_columns(
-        pl.col("outcome_count").fill_null(0),
-        has_outcome=pl.col("outcome_count").is_not_null(),
-    )
 
 
 def hold_out(design: StudyDesign, practices: pl.Series) -> pl.Series:

@@ -9,25 +9,17 @@ import numpy as np
 import polars as pl
 
 from models.additive import AdditiveModel
+from models.calibration import Interval, observed_over_expected
 from models.design import Estimator, StudyDesign
 from models.estimators import Sample, inputs_of
-from models.evaluation import (
-    Interval,
-    Row,
-    c_statistic,
-    calibration_slope,
-    observed_over_expected,
-    proportion,
-    with_subgroups,
-)
-from models.matrix import Floats, batches, select_rows, with_cambridge
+from models.evaluation import Row, c_statistic, calibration_slope, proportion, with_subgroups
+from models.matrix import Floats, batches, label, select_rows, with_cambridge
 from models.training import (
     check_outcome,
     finish,
     fit_quietly,
     folds,
     inputs_with,
-    label,
     leave_out_worked,
     make_sample,
     select,

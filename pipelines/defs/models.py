@@ -5,8 +5,6 @@ import datetime as dt
 import dagster as dg
 
 from pipelines.defs.resources import OWNERS, Workspace
-from pipelines.io.studies import Question
-from pipelines.io.training import train_model
 
 
 class TrainingConfig(dg.Config):
@@ -29,6 +27,10 @@ def risk_model(
     context: dg.AssetExecutionContext, workspace: Workspace, config: TrainingConfig
 ) -> dg.MaterializeResult:
     """The learned risk of an avoidable admission: an additive model with its card, saved as a candidate."""
+    # Loaded when it is needed: every other job would wait for it.
+    from pipelines.io.studies import Question
+    from pipelines.io.training import train_model
+
     question = Question(as_of=dt.date.fromisoformat(config.as_of), explained=config.explained)
     trained = train_model(workspace.settings, config.study, question, on_step=context.log.info)
     return dg.MaterializeResult(

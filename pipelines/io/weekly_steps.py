@@ -12,12 +12,11 @@ from data_contracts.actions import load_actions
 from data_contracts.clinical.definitions import load_features
 from models.design import StudyDesign
 from models.drift import measure_drift
-from models.matrix import with_cambridge
+from models.matrix import label, with_cambridge
 from models.published import cambridge
 from models.published.hospital import hospital_scores
 from models.published.prevention import prevention_scores
 from models.scoring import RISK, leave_unscored, score_people
-from models.training import label
 from pipelines.io.model_store import ModelStore
 from pipelines.io.target_lists import READS, read_previous, read_weekly_tables
 from pipelines.io.warehouse import BuildReport, Warehouse, empty_table

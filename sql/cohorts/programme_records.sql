@@ -388,9 +388,10 @@ facts as (
         cast(null as date) as age_due_date,
         cast(null as date) as member_from,
         cast(null as bigint) as doses,
-        coded.role,
+        cast(coded.role as varchar) as role,
         coded.event_date
     from coded
+    where coded.role <> 'invited'
     union all
     select
         measured.person_id,
@@ -465,7 +466,7 @@ select
     history.declined_date,
     history.unsuitable_date,
     invitations.invited_date,
-    invitations.channel as invited_by,
+    cast(invitations.channel as varchar) as invited_by,
     invitations.second_last_date as second_last_invitation_date,
     invitations.third_last_date as third_last_invitation_date
 from history

@@ -6,8 +6,8 @@ import pytest
 
 from models import estimators
 from models.design import Estimator, Feature
-from models.matrix import Binning, bin_batch, choose_edges, select_rows
-from models.training import label, make_sample, train
+from models.matrix import Binning, bin_batch, choose_edges, label, select_rows
+from models.training import make_sample, train
 from tests.lib.studies import make_study
 
 BOOSTING = {"learning_rate": 0.1, "iterations": 40, "leaves": 6, "smallest_leaf": 40, "penalty": 1.0}

@@ -6,8 +6,9 @@ import pytest
 
 from models.evaluation import evaluate
 from models.fairness import find_unfair_groups
+from models.matrix import label
 from models.recalibration import recalibrate
-from models.training import label, train
+from models.training import train
 from tests.lib.studies import make_design, make_study
 
 

@@ -10,8 +10,9 @@ from data_contracts.tables.weekly import RiskScores
 from models.additive import AdditiveModel
 from models.design import Subgroup
 from models.evaluation import Evaluation
+from models.matrix import label
 from models.scoring import leave_unscored, score_people
-from models.training import Comparison, choose, cut_error, hold_out, label, train
+from models.training import Comparison, choose, cut_error, hold_out, train
 from tests.lib.studies import Study, make_design, make_study
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -146,7 +147,8 @@ def _find(store: Store, register: Register, workshop: Workshop, places: Places) 
 
     landing, digests_path = store.settings.landing, store.state_path("digests")
     digests = Digests(landing, store.read(digests_path, DIGESTS))
-    known, unknown = find_files(landing, [load_feed(feed.name) for feed in FEEDS], look, digests.of)
+    remembered = partial(digests.inside, look=look)
+    known, unknown = find_files(landing, [load_feed(feed.name) for feed in FEEDS], remembered, digests.of)
     store.write(digests.result(), digests_path)
     for file in unknown:
         register.refuse_unknown(file)
