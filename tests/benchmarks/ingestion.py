@@ -15,18 +15,19 @@ from pipelines.steps.validation import split_by_contract
 from pipelines.synthetic.write import write_extracts
 from tests.benchmarks.scores import best_of
 
-PEOPLE, PRACTICES = 200_000, 20
+SIZES = ((80_000, 10), (200_000, 20))
+"""People and practices of each load that is timed: what is fixed weighs less in the second."""
 DELTA_SHARE = 100
 """One record in so many is sent again."""
 LATER = "20261123023000"
 
 
-def land(folder: Path) -> Settings:
-    """A workspace with EMIS extracts of twenty practices, not ingested yet."""
-    settings = Settings().model_copy(update={"home": folder / "ingestion", "threads": 2})
+def land(home: Path, *, people: int, practices: int) -> Settings:
+    """A workspace with EMIS extracts of some practices, not ingested yet."""
+    settings = Settings().model_copy(update={"home": home, "threads": 2})
     write_extracts(
-        people=PEOPLE,
-        practices=PRACTICES,
+        people=people,
+        practices=practices,
         seed=SEED,
         as_of=AS_OF,
         formats=["emis", "reference"],
