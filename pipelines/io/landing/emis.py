@@ -15,11 +15,12 @@ from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.practice_loading import Convert, PracticeLoading
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
+from pipelines.io.landing.quarantine import is_retried
 from pipelines.io.landing.reading import FileCount, TextTable, read_texts
 from pipelines.io.landing.staging import Decided
 
 CODES = {"code_id": pl.Int64, "target_id": pl.Int64}
-Texts = emis_checks.Texts
+Texts = dict[str, TextTable]
 
 
 @dataclass(frozen=True)
@@ -142,18 +143,22 @@ class _Loading(PracticeLoading):
     def _read(self, table: str) -> list[TextTable]:
         return [self.texts[table]] if table in self.texts else []
 
-    def _decide(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> Decided:
-        seen: list[int] = []
-
-        def counted(rows: pl.DataFrame) -> pl.DataFrame:
-            seen.append(rows.height)
-            return convert(rows)
-
+    def _decide(
+        self, table: str, contract: type[pa.DataFrameModel], convert: Convert, *, together: str | None = None
+    ) -> Decided:
+        read, retried = self._read(table), self._retried(table)
         is_whole = self.is_whole and table in self.texts
-        decided = self.decide(table, contract, counted, read=self._read(table), is_whole=is_whole)
-        if table in self.texts:
-            emis_checks.check_decided(table, decided, seen[0], where=self.where)
+        decided = self.decide(table, contract, convert, read=read, is_whole=is_whole, together=together)
+        if read:
+            rows = read[0].rows.height + (0 if is_whole else retried)
+            emis_checks.check_decided(table, decided, rows, where=self.where)
+            # Its text has been decided on, and is the largest part of what a delivery takes in memory.
+            self.texts[table] = replace(read[0], rows=read[0].rows.clear())
         return decided
+
+    def _retried(self, table: str) -> int:
+        """How many held rows of a table are tried again."""
+        return self.practice.pending.filter(pl.col("table") == table, is_retried()).height
 
     def _codes(self, table: str, held: pl.DataFrame, *, is_snomed: bool) -> pl.DataFrame:
         """The code table after this delivery: codes added or replaced, none forgotten."""
@@ -215,7 +220,7 @@ class _Loading(PracticeLoading):
             records = self.pseudonyms(rows, emis_rows.record_message("record_guid"))
             return convert(rows.with_columns(records.alias("record_id"), patients.alias("patient_record_id")))
 
-        return self._decide(table, contract, with_keys)
+        return self._decide(table, contract, with_keys, together="text_patient_guid")
 
     def _stage(self, table: str, parts: list[Decided]) -> None:
         """Stages a history table; of a delivery of everything, rows that are held back stay as they were."""

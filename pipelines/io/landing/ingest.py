@@ -109,7 +109,7 @@ def _room(settings: Settings, switch: Switch, key: bytes) -> Room:
         file_bytes=settings.extract_file_gib << 30,
     )
     readable = frozenset({settings.landing.resolve(), *code_folders()})
-    return Room(readable=readable, work=work, engine=engine, limits=limits, key=key)
+    return Room(readable=readable, work=work, engine=engine, limits=limits, key=key, batch=settings.extract_batch)
 
 
 def _load(store: Store, register: Register, workshop: Workshop, on_progress: Progress | None) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.protocol import Bench, Practice
 from pipelines.io.landing.quarantine import QUARANTINE
 from pipelines.io.landing.reading import TextTable
-from pipelines.io.landing.staging import OUTCOME, Decided, decide, gather, tally
+from pipelines.io.landing.staging import OUTCOME, Decided, decide, decide_in_batches, gather, tally
 
 Convert = Callable[[pl.DataFrame], pl.DataFrame]
 RENAMED = {
@@ -62,10 +62,12 @@ class PracticeLoading:
         *,
         read: list[TextTable],
         is_whole: bool = False,
+        together: str | None = None,
     ) -> Decided:
         """What becomes of one table's records, those held from before with it; outcomes and held rows are noted.
 
-        A whole table replaces all that is held of it.
+        A whole table replaces all that is held of it. A large one may be taken in batches of rows that are alike in
+        the text column ``together``: ``convert`` looks at no other rows beside a row.
         """
         columns = load_feed(self.feed).tables[table].names
         held = self.practice.pending.filter(pl.col("table") == table)
@@ -73,10 +75,18 @@ class PracticeLoading:
             self.outcomes.append(tally(held, "superseded"))
             held = held.clear()
         gathered = gather(read, pending=held, columns=columns)
-        rows = convert(gathered.rows)
-        missing = [name for name in ("is_deleted", "is_blank") if name not in rows.columns]
-        rows = rows.with_columns(pl.lit(False).alias(name) for name in missing)
-        decided = decide(rows, gathered, contract=contract, columns=columns)
+
+        def typed(rows: pl.DataFrame) -> pl.DataFrame:
+            converted = convert(rows)
+            missing = [name for name in ("is_deleted", "is_blank") if name not in converted.columns]
+            return converted.with_columns(pl.lit(False).alias(name) for name in missing)
+
+        decided, batches = None, 1 + gathered.rows.height // self.bench.batch
+        if together and batches > 1:
+            decided = decide_in_batches(
+                gathered, typed, by=together, batches=batches, contract=contract, columns=columns
+            )
+        decided = decided or decide(typed(gathered.rows), gathered, contract=contract, columns=columns)
         self.outcomes.append(decided.outcomes)
         names = {"feed": self.feed, "practice_code": self.practice.practice_code, "table": table}
         named = decided.pending.with_columns(pl.lit(value).alias(name) for name, value in names.items())

@@ -104,7 +104,8 @@ class Delivery:
 class Bench:
     """What a delivery is loaded with: engine, key, where to write, places, the current practice of each person.
 
-    ``superseded`` has one row per NHS number that another has taken the place of.
+    ``superseded`` has one row per NHS number that another has taken the place of. Of a large table ``batch`` records
+    are decided at once.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -113,6 +114,7 @@ class Bench:
     places: Places
     roster: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ROSTER))
     superseded: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SUPERSEDED))
+    batch: int = 500_000
 
     def with_people(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with the person of each ``nhs_number``; a superseded one gives way to the one that holds."""

@@ -1,7 +1,7 @@
 """Decides what becomes of each staged record, the same way for every feed: one record, one outcome."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandera.polars as pa
 import polars as pl
@@ -126,6 +126,43 @@ def decide(
         withheld=held.filter(is_withheld()).select("record_id", "reasons"),
         pending=pl.concat([kept.select(shape), held.select(shape), gathered.bad]),
         outcomes=pl.concat(outcomes),
+    )
+
+
+def decide_in_batches(
+    gathered: Gathered,
+    typed: Callable[[pl.DataFrame], pl.DataFrame],
+    *,
+    by: str,
+    batches: int,
+    contract: type[pa.DataFrameModel],
+    columns: list[str],
+) -> Decided | None:
+    """The same as ``decide`` of all rows typed at once, in the memory of a batch; the good rows lose their text.
+
+    Rows that are alike in the text column ``by`` come into one batch. None if a record id came into two: then only
+    all rows at once can tell which of its rows counts.
+    """
+    place, kept, parts = ["sha256", "line"], gathered.kept, []
+    for number in range(batches):
+        rows = gathered.rows.filter(pl.col(by).hash() % batches == number)
+        part = replace(gathered, rows=rows, bad=gathered.bad.clear(), kept=kept)
+        decided = decide(typed(rows), part, contract=contract, columns=columns)
+        held = decided.pending.join(kept, on=place, how="anti")
+        kept = kept.join(decided.pending, on=place, how="semi", maintain_order="left")
+        good = decided.good.select(name for name in decided.good.columns if not name.startswith("text_"))
+        parts.append(replace(decided, good=good, pending=held))
+    ids = pl.concat(ids for part in parts for ids in (part.good["record_id"], part.gone, part.pending["record_id"]))
+    if ids.drop_nulls().is_duplicated().any():
+        return None
+    held = pl.concat(part.pending for part in parts).join(gathered.files, on=["sha256", "moment"], validate="m:1")
+    shape = gathered.bad.columns
+    return Decided(
+        good=pl.concat(part.good for part in parts),
+        gone=pl.concat(part.gone for part in parts),
+        withheld=pl.concat(part.withheld for part in parts),
+        pending=pl.concat([kept.select(shape), held.sort("file_no", "line").select(shape), gathered.bad]),
+        outcomes=pl.concat([*(part.outcomes for part in parts), tally(gathered.bad, "quarantined")]),
     )
 
 

@@ -290,9 +290,15 @@ class _Loading(PracticeLoading):
         return [self.texts[table]] if table in self.texts else []
 
     def _decide(
-        self, table: str, contract: type[pa.DataFrameModel], convert: Callable[[pl.DataFrame], pl.DataFrame]
+        self,
+        table: str,
+        contract: type[pa.DataFrameModel],
+        convert: Callable[[pl.DataFrame], pl.DataFrame],
+        *,
+        together: str | None = None,
     ) -> Decided:
-        return self.decide(table, contract, convert, read=self._read(table), is_whole=self._is_whole(table))
+        read, is_whole = self._read(table), self._is_whole(table)
+        return self.decide(table, contract, convert, read=read, is_whole=is_whole, together=together)
 
     def _is_whole(self, table: str) -> bool:
         return table in self.window.whole and table in self.texts
@@ -355,7 +361,8 @@ class _Loading(PracticeLoading):
             keyed = rows.with_columns(ids.alias("record_id"), patients.alias("patient_record_id"))
             return convert(keyed, self.setting)
 
-        return self._decide(table, contract, with_keys), present[0]
+        decided = self._decide(table, contract, with_keys, together="text_patient_key")
+        return decided, pl.concat(present)
 
     def _state(
         self, table: str, name: str, contract: type[pa.DataFrameModel], convert: Callable[..., pl.DataFrame]

@@ -38,13 +38,14 @@ GRACE = 1
 
 @dataclass(frozen=True)
 class Room:
-    """Where a child may read and write, what it may take, and the key that pseudonyms are made with."""
+    """Where a child may read and write, what it may take, the key of pseudonyms, records that are decided at once."""
 
     readable: frozenset[Path]
     work: Path
     engine: Mapping[str, Any]
     limits: Limits
     key: bytes
+    batch: int = 500_000
 
 
 @dataclass
@@ -237,7 +238,9 @@ def _work(connection: Connection) -> None:
             task, argument, work, news = connection.recv()
             limit_time(room.limits.seconds)
             facts |= news
-            connection.send(_answer(task, argument, Bench(con=con, key=room.key, work=work, **facts)))
+            connection.send(
+                _answer(task, argument, Bench(con=con, key=room.key, work=work, batch=room.batch, **facts))
+            )
 
 
 def _answer(task: Task[Any, Any], argument: object, bench: Bench) -> object:
