@@ -183,22 +183,8 @@ class _Loading(PracticeLoading):
         self.keep_people(decided, present=decided.pending["record_id"].drop_nulls() if self.is_whole else None)
 
     def _entries(self) -> None:
-        """Stages what is about patients."""
+        """Stages what is about patients, the largest table last: of the others nothing is in memory then."""
         rows, codes, setting = emis_rows, self.codes, self.setting
-        self._stage(
-            "events",
-            [self._about_patients("CareRecord_Observation", contracts.StagedEvents, self._type_events)],
-        )
-        self._stage(
-            "medications",
-            [
-                self._about_patients(
-                    "Prescribing_IssueRecord",
-                    contracts.StagedMedications,
-                    lambda frame: rows.type_medications(frame, setting, codes.drug),
-                )
-            ],
-        )
         consultations = self._about_patients(
             "CareRecord_Consultation", contracts.StagedContacts, lambda frame: rows.type_consultations(frame, setting)
         )
@@ -206,6 +192,15 @@ class _Loading(PracticeLoading):
             "Appointment_Slot", contracts.StagedContacts, lambda frame: rows.type_slots(frame, setting)
         )
         self._stage("contacts", [consultations, slots])
+        issues = self._about_patients(
+            "Prescribing_IssueRecord",
+            contracts.StagedMedications,
+            lambda frame: rows.type_medications(frame, setting, codes.drug),
+        )
+        self._stage("medications", [issues])
+        del consultations, slots, issues
+        events = self._about_patients("CareRecord_Observation", contracts.StagedEvents, self._type_events)
+        self._stage("events", [events])
 
     def _type_events(self, rows: pl.DataFrame) -> pl.DataFrame:
         typed = emis_rows.type_events(rows, self.setting, self.codes.clinical)
