@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     """Whether a run leaves a part of a weekly table as it is while all that it is made from is as it was."""
 
     extract_gib: int = 12
-    """Memory in GiB that loading one delivery may ask for, of which it uses about half; one that needs more is refused.
+    """Memory in GiB that loading one delivery may ask for, about twice what it uses; one that needs more is refused.
     Two are loaded at once."""
     extract_batch: int = Field(default=500_000, ge=1)
     """Records of one table of a delivery that are decided at once; fewer take less memory and more time."""
