@@ -75,7 +75,13 @@ def find_files(
         raise LandingError(expected="a landing folder", found="none", where=str(landing))
     known: list[LandedFile] = []
     unknown: list[UnknownFile] = []
-    for path in _walk(landing):
+    paths = _walk(landing)
+    home = landing.resolve()
+    outside = {folder for folder in {path.parent for path in paths} if not folder.resolve().is_relative_to(home)}
+    for path in paths:
+        if path.parent in outside:
+            unknown.append(UnknownFile(_shown(path, landing), "lies outside the landing folder"))
+            continue
         for found in _identify(path, landing, contracts, look, digest):
             if isinstance(found, LandedFile):
                 known.append(found)
@@ -95,15 +101,17 @@ def _walk(folder: Path) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
+def _shown(path: Path, landing: Path) -> str:
+    """A path below landing as it may be shown: control characters escaped, not too long."""
+    return path.relative_to(landing).as_posix().encode("unicode_escape", errors="backslashreplace").decode()[:200]
+
+
 def _identify(
     path: Path, landing: Path, contracts: Sequence[FeedContract], look: Look, digest: Digest
 ) -> list[LandedFile | UnknownFile]:
-    shown = path.relative_to(landing).as_posix().encode("unicode_escape", errors="backslashreplace").decode()[:200]
-    mode = path.lstat().st_mode
-    if not stat.S_ISREG(mode) or path.lstat().st_nlink > 1:
+    shown, found = _shown(path, landing), path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         return [UnknownFile(shown, "a link or special file is never opened")]
-    if landing.resolve() not in path.resolve().parents:
-        return [UnknownFile(shown, "lies outside the landing folder")]
     parts = path.relative_to(landing).parts
     contract = next((contract for contract in contracts if contract.folder == parts[0]), None)
     if contract is None or len(parts) < 2:
