@@ -275,6 +275,7 @@ outdated as (
         select part.record_id, parts.number
         from read_parquet($staged, filename = 'path') as part
         inner join parts using (path)
+        where parts.number >= 0
     )
     group by record_id
 ),

@@ -388,7 +388,7 @@ facts as (
         cast(null as date) as age_due_date,
         cast(null as date) as member_from,
         cast(null as bigint) as doses,
-        cast(coded.role as varchar) as role,
+        coded.role,
         coded.event_date
     from coded
     where coded.role <> 'invited'
@@ -466,7 +466,7 @@ select
     history.declined_date,
     history.unsuitable_date,
     invitations.invited_date,
-    cast(invitations.channel as varchar) as invited_by,
+    invitations.channel as invited_by,
     invitations.second_last_date as second_last_invitation_date,
     invitations.third_last_date as third_last_invitation_date
 from history

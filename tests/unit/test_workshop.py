@@ -37,7 +37,7 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
         "lock_configuration": True,
     }
     limits = Limits(memory_bytes=1 << 30, seconds=2, file_bytes=1 << 20)
-    room = Room(readable=readable, work=tmp_path / "work", engine=engine, limits=limits, key=b"k" * 32)
+    room = Room(readable=readable, work=tmp_path / "work", engine=engine, limits=limits, key=b"k" * 32, batch=9)
     with closing(Workshop(room)) as made:
         yield made
 

@@ -294,13 +294,7 @@ def _codes(rules: pl.DataFrame, codes: pl.DataFrame) -> pl.DataFrame:
         )
         .unique()
         .sort("programme_number", "role", "concept_id", "channel")
-        .with_columns(_as_enum(codes, name) for name in ("role", "result", "channel"))
     )
-
-
-def _as_enum(codes: pl.DataFrame, name: str) -> pl.Expr:
-    """A column of few words as numbers that stand for them, which SQL carries along for less."""
-    return pl.col(name).cast(pl.Enum(codes[name].drop_nulls().unique().sort()))
 
 
 def _measures() -> pl.DataFrame:

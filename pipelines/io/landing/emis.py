@@ -185,22 +185,27 @@ class _Loading(PracticeLoading):
     def _entries(self) -> None:
         """Stages what is about patients, the largest table last: of the others nothing is in memory then."""
         rows, codes, setting = emis_rows, self.codes, self.setting
-        consultations = self._about_patients(
-            "CareRecord_Consultation", contracts.StagedContacts, lambda frame: rows.type_consultations(frame, setting)
+        read = self._about_patients
+        self._stage(
+            "contacts",
+            [
+                read(
+                    "CareRecord_Consultation", contracts.StagedContacts, lambda f: rows.type_consultations(f, setting)
+                ),
+                read("Appointment_Slot", contracts.StagedContacts, lambda f: rows.type_slots(f, setting)),
+            ],
         )
-        slots = self._about_patients(
-            "Appointment_Slot", contracts.StagedContacts, lambda frame: rows.type_slots(frame, setting)
+        self._stage(
+            "medications",
+            [
+                read(
+                    "Prescribing_IssueRecord",
+                    contracts.StagedMedications,
+                    lambda f: rows.type_medications(f, setting, codes.drug),
+                )
+            ],
         )
-        self._stage("contacts", [consultations, slots])
-        issues = self._about_patients(
-            "Prescribing_IssueRecord",
-            contracts.StagedMedications,
-            lambda frame: rows.type_medications(frame, setting, codes.drug),
-        )
-        self._stage("medications", [issues])
-        del consultations, slots, issues
-        events = self._about_patients("CareRecord_Observation", contracts.StagedEvents, self._type_events)
-        self._stage("events", [events])
+        self._stage("events", [read("CareRecord_Observation", contracts.StagedEvents, self._type_events)])
 
     def _type_events(self, rows: pl.DataFrame) -> pl.DataFrame:
         typed = emis_rows.type_events(rows, self.setting, self.codes.clinical)

@@ -112,9 +112,9 @@ class Bench:
     key: bytes
     work: Path
     places: Places
+    batch: int
     roster: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ROSTER))
     superseded: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SUPERSEDED))
-    batch: int = 500_000
 
     def with_people(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with the person of each ``nhs_number``; a superseded one gives way to the one that holds."""

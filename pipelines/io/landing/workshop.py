@@ -45,7 +45,7 @@ class Room:
     engine: Mapping[str, Any]
     limits: Limits
     key: bytes
-    batch: int = 500_000
+    batch: int
 
 
 @dataclass
