@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import altair as alt
 import duckdb
@@ -43,6 +43,8 @@ STUDY = "avoidable_admission_12m"
 MADE_UP_NUMBERS = 900_000
 """Of larger populations several people share a made-up NHS number, but nobody on a list with anybody on a list."""
 SAMPLING_SECONDS = 0.02
+BRIEF_SECONDS, TIMES = 0.5, 3
+"""What takes less than this is measured so many times and the quickest counts: else the ratio would be noise."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 GIB = 2**30
 BILL = {
@@ -64,6 +66,7 @@ WEEK = "week"
 PART_SLACK, LEAST_LIMIT, WEEK_SLACK = 2.0, 10.0, 1.4
 """How far over the ratios of a quiet run limits are set: a part's waver by a third, the week's hardly at all."""
 Tell = Callable[[str], None]
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -179,19 +182,32 @@ def _history(warehouse: Warehouse, made: dict[str, float]) -> dict[str, Any]:
 
 def _table(warehouse: Warehouse, table: str) -> dict[str, Any]:
     """What building and checking one table cost."""
+    columns = _columns_read(warehouse, table)
+    return {
+        "part": table,
+        "rows_in": sum(_rows(warehouse, name) for name in _reads(table)),
+        **_quickest(lambda: _building(warehouse, table), lambda cost: cost["seconds"]),
+        "floor_seconds": _quickest(lambda: _floor(warehouse, columns), lambda seconds: seconds),
+    }
+
+
+def _quickest(measure: Callable[[], Found], seconds: Callable[[Found], float]) -> Found:
+    """The quickest of TIMES measurements if the first is brief, else the first."""
+    first = measure()
+    return min([first, *(measure() for _ in range(1, TIMES if seconds(first) < BRIEF_SECONDS else 1))], key=seconds)
+
+
+def _building(warehouse: Warehouse, table: str) -> dict[str, Any]:
+    """What building and checking one table cost this time."""
     with _measured() as cost:
         report = build_table(warehouse, table, AS_OF)
         built = time.perf_counter()
         warehouse.check(table, AS_OF)
         checking = time.perf_counter() - built
-    columns = _columns_read(warehouse, table)
     return {
-        "part": table,
-        "rows_in": sum(_rows(warehouse, name) for name in _reads(table)),
         "rows_out": report.rows,
         "seconds": cost.seconds,
         "of_it_checking": checking,
-        "floor_seconds": _floor(warehouse, columns),
         "peak_gib": cost.peak / GIB,
         "mib": report.bytes / 2**20,
     }
@@ -326,7 +342,8 @@ def write_bills(bills: dict[int, pl.DataFrame], page: Path) -> None:
         "",
         "Made by `casefinder bench`; do not edit. Made-up people, on the machine that ran it, with "
         f"{os.cpu_count()} cores. Seconds build a table and check its contract; the floor is one scan of the same "
-        "columns by DuckDB in the same run; memory is the most that the process held. The release is all that "
+        "columns by DuckDB in the same run; of what takes less than half a second, the quickest of three. Memory is "
+        "the most that the process held. The release is all that "
         "leaves, ICB files and practices' lists, and its checking is `casefinder verify`. Ingestion is not in it: "
         "[figures](figures.md) has what that costs. "
         "What pandas and others take for the same answers is on [a page of its own](comparisons.md).",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.bench import BILL, LIMITS, limits_of, over_limits, write_bills
+from pipelines.bench import BILL, LIMITS, _quickest, limits_of, over_limits, write_bills
 
 
 def made_bill(*, people: float = 0.5, release: float = 1.0) -> pl.DataFrame:
@@ -42,3 +42,9 @@ def test_a_part_or_the_week_over_its_ratio_is_named_and_a_slower_machine_is_not(
 
 def test_a_part_that_costs_next_to_nothing_may_waver() -> None:
     assert limits_of(made_bill(people=0.01)).row(0) == ("people", 10.0)
+
+
+def test_what_is_brief_is_measured_thrice_and_the_quickest_counts() -> None:
+    brief, long = iter([0.3, 0.1, 0.2, 0.0]), iter([0.6, 0.1])
+    assert _quickest(lambda: next(brief), lambda seconds: seconds) == 0.1
+    assert _quickest(lambda: next(long), lambda seconds: seconds) == 0.6
