@@ -41,7 +41,13 @@ def count_cohorts(tables: CohortTables, *, rules: Actions, told: Told) -> pl.Dat
 
     Totals and rates are made from the rounded counts; a total leaves hidden parts out.
     """
-    counts = count_groups(tables, members_of(tables, rules=rules), "tables", groupings=GROUPINGS, told=told)
+    members, groups = members_of(tables, rules=rules), groups_of(tables, GROUPINGS)
+    inside = pl.concat(
+        pl.DataFrame({"person_id": people.unique()}).with_columns(cohort=pl.lit(name, dtype=pl.Enum(list(members))))
+        for name, people in members.items()
+    ).join(groups, on="person_id", how="inner")
+    alike = inside.group_by("cohort", *GROUPINGS).agg(people=pl.len())
+    counts = count_groups(groups, alike, list(members), "tables", told=told)
     registered = counts.filter(pl.col("cohort") == "registered").select("grouping", "group", whole="people")
     return (
         counts.join(registered, on=["grouping", "group"], how="left", validate="m:1")
@@ -51,25 +57,28 @@ def count_cohorts(tables: CohortTables, *, rules: Actions, told: Told) -> pl.Dat
 
 
 def count_groups(
-    tables: CohortTables, members: dict[str, pl.Series], table: str, *, groupings: list[str], told: Told
+    groups: pl.DataFrame, alike: pl.DataFrame, cohorts: list[str], table: str, *, told: Told
 ) -> pl.DataFrame:
     """One row per grouping, group and cohort: people, hidden (null) or rounded; totals are sums of what is shown.
 
-    Groups with nobody are hidden too. ``table`` is where the figures stand.
+    Groups with nobody are hidden too.
+
+    Args:
+        groups: what groups_of returns.
+        alike: one row per cohort and combination of groups with anybody: how many people.
+        cohorts: all of them, in the order of the rows.
+        table: where the figures stand.
+        told: what the ICB was told before.
     """
-    grouped, cohorts = _grouped(tables), pl.Enum(list(members))
-    ids = [
-        pl.DataFrame({"person_id": people.unique()}).with_columns(cohort=pl.lit(name, dtype=cohorts))
-        for name, people in members.items()
-    ]
-    inside = pl.concat(ids).join(grouped, on="person_id", how="inner")
-    alike = inside.group_by("cohort", *groupings).agg(alike=pl.len())
-    every = pl.DataFrame({"cohort": pl.Series(list(members), dtype=cohorts)})
+    groupings = [name for name in groups.columns if name != "person_id"]
+    order = pl.Enum(cohorts)
+    counted, every = alike.with_columns(pl.col("cohort").cast(order)), pl.Series("cohort", cohorts, dtype=order)
     parts = pl.concat(
         [
-            every.join(grouped.select(grouping).unique(), how="cross")
+            every.to_frame()
+            .join(groups.select(grouping).unique(), how="cross")
             .join(
-                alike.group_by("cohort", grouping).agg(people=pl.col("alike").sum().cast(pl.Int64)),
+                counted.group_by("cohort", grouping).agg(pl.col("people").sum().cast(pl.Int64)),
                 on=["cohort", grouping],
                 how="left",
                 validate="1:1",
@@ -123,8 +132,8 @@ def count_owed(care_owed: pl.DataFrame, *, told: Told) -> pl.DataFrame:
     return told.safe(care_owed.group_by(by).agg(people=pl.len()).sort(by), "care_owed", by, "people")
 
 
-def _grouped(tables: CohortTables) -> pl.DataFrame:
-    """One row per person: person_id and the group in each grouping."""
+def groups_of(tables: CohortTables, groupings: list[str]) -> pl.DataFrame:
+    """One row per person: person_id and the group in each of these groupings."""
     networks = tables.practices.select("practice_code", network="pcn_code")
     bands = quasi_identifiers(tables.people).select("person_id", "age_band", "deprivation_fifth")
     ethnic = pl.col("ethnic_group").replace_strict(ETHNIC_GROUPS, default=None, return_dtype=pl.String)
@@ -135,7 +144,7 @@ def _grouped(tables: CohortTables) -> pl.DataFrame:
         .rename({"practice_code": "practice"})
         .select(
             "person_id",
-            *[pl.col(name).cast(pl.String).fill_null(NOT_KNOWN).cast(pl.Categorical) for name in GROUPINGS],
+            *[pl.col(name).cast(pl.String).fill_null(NOT_KNOWN).cast(pl.Categorical) for name in groupings],
         )
     )
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from data_contracts.actions import Actions
 from data_contracts.clinical.programmes.definition import load_coverage, load_rules
-from pipelines.steps.aggregates import CohortTables, count_groups
+from pipelines.steps.aggregates import CohortTables, count_groups, groups_of
 from pipelines.steps.disclosure import Told
 
 GROUPINGS = ["practice", "network", "deprivation_fifth", "ethnic_group"]
@@ -28,12 +28,17 @@ def count_coverage(tables: CohortTables, records: pl.DataFrame, *, rules: Action
         told: what the ICB was told before.
     """
     measured = pl.concat([_published(tables, records), _whole_programmes(tables, rules=rules)])
-    members = {
-        f"{kind} {measure}": part.filter("is_covered")["person_id"] if kind == "covered" else part["person_id"]
-        for (measure,), part in measured.group_by("measure", maintain_order=True)
-        for kind in ("due", "covered")
-    }
-    counts = count_groups(tables, members, "coverage", groupings=GROUPINGS, told=told).with_columns(
+    groups = groups_of(tables, GROUPINGS)
+    alike = (
+        measured.join(groups, on="person_id", how="inner")
+        .group_by("measure", *GROUPINGS)
+        .agg(due=pl.len(), covered=pl.col("is_covered").sum())
+        .unpivot(["due", "covered"], index=["measure", *GROUPINGS], variable_name="kind", value_name="people")
+        .with_columns(cohort=pl.format("{} {}", "kind", "measure"))
+    )
+    measures = measured["measure"].unique(maintain_order=True)
+    cohorts = [f"{kind} {measure}" for measure in measures for kind in ("due", "covered")]
+    counts = count_groups(groups, alike, cohorts, "coverage", told=told).with_columns(
         pl.col("cohort").str.split_exact(" ", 1).struct.rename_fields(["kind", "measure"]).struct.unnest()
     )
     keys = ["measure", "grouping", "group"]

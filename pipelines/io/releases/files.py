@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts.actions import load_actions
-from data_contracts.tables.release import COHORTS, QUASI_IDENTIFIERS, RELEASED
+from data_contracts.tables.release import COHORTS, RELEASED
 from pipelines.steps.disclosure import months
 
 _ROW_GROUP = 100_000
@@ -34,7 +34,8 @@ def cohort_files(
     }
     extra["people_not_seen"] = tables["people_not_seen"].with_columns(months("last_seen_date", "last_trace_date"))
     extra["wide"] = _wide(tables)
-    return {name: _to_contract(name, cohort, masked=masked, names=names) for name, cohort in extra.items()}
+    shown = names.join(masked, on="person_id", how="inner", validate="1:1").sort("pseudonym").with_row_index("place")
+    return {name: _to_contract(name, cohort, shown) for name, cohort in extra.items()}
 
 
 def cohorts_of(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
@@ -47,16 +48,12 @@ def _wide(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     everyone = pl.concat([cohort.select("person_id") for cohort in cohorts_of(tables).values()]).unique()
     listed = tables["target_lists"].select("person_id", is_on_the_list=pl.lit(True))
     wide = everyone.join(listed, on="person_id", how="left", validate="1:1")
-    states = (
-        tables["programme_states"]
-        .sort("person_id", "programme")
-        .group_by("person_id", maintain_order=True)
-        .agg(overdue=_joined(pl.col("is_gap")), declined=_joined(pl.col("state") == "declined"))
-    )
+    states = tables["programme_states"]
     for part in [
         tables["complex_care"].select("person_id", complex_care_rank="rank"),
         tables["risk_scores"].select("person_id", pl.col("risk_avoidable_admission_12m").round(3)),
-        states,
+        _programmes(states.filter("is_gap"), "overdue"),
+        _programmes(states.filter(pl.col("state") == "declined"), "declined"),
         tables["lifestyle_risk"].select("person_id", lifestyle_flag_count="flag_count"),
         tables["people_not_seen"].select("person_id", "not_seen"),
     ]:
@@ -64,9 +61,10 @@ def _wide(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     return wide.with_columns(pl.col("is_on_the_list").fill_null(value=False))
 
 
-def _joined(wanted: pl.Expr) -> pl.Expr:
-    """The names of the programmes wanted, joined by |; null if there is none."""
-    return pl.when(wanted.any()).then(pl.col("programme").filter(wanted).str.join("|"))
+def _programmes(states: pl.DataFrame, name: str) -> pl.DataFrame:
+    """One row per person in these states: person_id and the names of the programmes joined by |, under this name."""
+    programmes = states.group_by("person_id").agg(pl.col("programme"))
+    return programmes.select("person_id", pl.col("programme").list.sort().list.join("|").alias(name))
 
 
 def _with_risk(complex_care: pl.DataFrame, risk_scores: pl.DataFrame) -> pl.DataFrame:
@@ -79,16 +77,20 @@ def _with_risk(complex_care: pl.DataFrame, risk_scores: pl.DataFrame) -> pl.Data
     )
 
 
-def _to_contract(name: str, cohort: pl.DataFrame, *, masked: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
-    """The cohort with pseudonyms and masked quasi-identifiers, columns and order of its contract."""
+def _to_contract(name: str, cohort: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
+    """The cohort under pseudonyms and masked quasi-identifiers, columns and order of its contract.
+
+    ``shown`` has one row per person in the order of the pseudonyms, which is what the cohort is sorted by.
+    """
     columns = list(RELEASED[name].to_schema().columns)
-    bare = cohort.drop(*QUASI_IDENTIFIERS, strict=False)
-    return (
-        bare.join(masked, on="person_id", how="inner", validate="m:1")
-        .join(names, on="person_id", how="inner", validate="m:1")
-        .select(columns)
-        .sort("pseudonym", *[column for column in columns if column == "programme"])
+    own = [column for column in columns if column not in shown.columns]
+    rows = (
+        cohort.select("person_id", *own)
+        .join(shown.select("person_id", "place"), on="person_id", how="inner", validate="m:1")
+        .sort("place", *[column for column in own if column == "programme"])
     )
+    people = shown.select(pl.col(column).gather(rows["place"]) for column in columns if column in shown.columns)
+    return pl.concat([people, rows.select(own)], how="horizontal").select(columns)
 
 
 def write_parquet(frame: pl.DataFrame, path: Path, *, as_of: dt.date, facts: dict[str, str]) -> None:

@@ -261,11 +261,13 @@ class _Writer:
         self._write_pages(icb, folder)
 
     def _write_cohorts(self, icb: _Icb, folder: Path, *, key: bytes) -> None:
-        may_leave = {
-            name: icb.tables[name].join(icb.allowed.icb_files, on="person_id", how="semi") for name in LEAVING
+        reportable = {name: icb.tables[name] for name in LEAVING} | {
+            "programme_states": reportable_states(icb.tables["programme_states"]),
+            "people_not_seen": reportable_not_seen(icb.tables["people_not_seen"], self.rules.not_seen.told),
         }
-        may_leave["programme_states"] = reportable_states(may_leave["programme_states"])
-        may_leave["people_not_seen"] = reportable_not_seen(may_leave["people_not_seen"], self.rules.not_seen.told)
+        may_leave = {
+            name: rows.join(icb.allowed.icb_files, on="person_id", how="semi") for name, rows in reportable.items()
+        }
         cohorts = [cohort["person_id"] for cohort in cohorts_of(may_leave).values()]
         cohorts.append(pl.concat(cohorts))
         masked = mask_rare(quasi_identifiers(may_leave["people"]), cohorts, smallest=self.options.smallest_group)
