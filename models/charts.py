@@ -78,7 +78,9 @@ def _groups(evaluation: Evaluation) -> alt.Chart | None:
     shown = evaluation.table.filter(
         (pl.col("metric") == "observed_over_expected") & ~pl.col("group").is_in([*NOT_GROUPS])
     )
-    labelled = shown.with_columns(name=pl.format("{}: {}", "group", "level"), high=pl.col("high").clip(upper_bound=3))
+    labelled = shown.with_columns(
+        name=pl.concat_str("group", "level", separator=": "), high=pl.col("high").clip(upper_bound=3)
+    )
     return _dots(labelled, "Outcomes for each that the risks say")
 
 

@@ -34,7 +34,7 @@ def count_coverage(tables: CohortTables, records: pl.DataFrame, *, rules: Action
         .group_by("measure", *GROUPINGS)
         .agg(due=pl.len(), covered=pl.col("is_covered").sum())
         .unpivot(["due", "covered"], index=["measure", *GROUPINGS], variable_name="kind", value_name="people")
-        .with_columns(cohort=pl.format("{} {}", "kind", "measure"))
+        .with_columns(cohort=pl.concat_str("kind", "measure", separator=" "))
     )
     measures = measured["measure"].unique(maintain_order=True)
     cohorts = [f"{kind} {measure}" for measure in measures for kind in ("due", "covered")]

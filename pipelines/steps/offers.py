@@ -3,6 +3,7 @@
 import polars as pl
 
 from data_contracts.actions import Actions
+from pipelines.steps.reasons import worded
 
 
 def suggest_offers(
@@ -51,10 +52,9 @@ def suggest_offers(
         waiting = waiting.join(taken, on="person_id", how="anti", maintain_order="left")
     words = offers.unique("id").select(
         offer="id",
-        offer_text=pl.format(
-            rules.offer_text.replace("{name}", "{}").replace("{contact}", "{}"),
-            "name",
-            pl.coalesce("phone", "url", pl.lit("ask the practice")),
+        offer_text=worded(
+            rules.offer_text,
+            {"name": pl.col("name"), "contact": pl.coalesce("phone", "url", pl.lit("ask the practice"))},
         ),
     )
     return found.select("person_id", "offer").join(words, on="offer", how="left", validate="m:1")

@@ -109,7 +109,7 @@ def _owed_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
         "latest": _long_date(pl.col("latest_date")),
     }
     for state, sentence in rules.owed.states.items():
-        words = pl.when(pl.col("state") == state).then(_worded(sentence, fills)).otherwise(words)
+        words = pl.when(pl.col("state") == state).then(worded(sentence, fills)).otherwise(words)
     order = pl.col("state").replace_strict({"missing": 0, "due_for_review": 1}, default=2, return_dtype=pl.Int8)
     said = (
         tables.care_owed.with_columns(said=words, order=order)
@@ -118,7 +118,7 @@ def _owed_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
         .group_by("person_id", maintain_order=True)
         .agg(things=pl.col("said").str.join("; "))
     )
-    text = _worded(rules.owed.text, {"things": pl.col("things")})
+    text = worded(rules.owed.text, {"things": pl.col("things")})
     return said.select("person_id", text=text, section=pl.lit(2), place=pl.lit(len(titles) + 100))
 
 
@@ -131,7 +131,7 @@ def _not_seen_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
     )
     text = (
         pl.when(said.list.len() > 0)
-        .then(_worded(words.text, {"reasons": said.list.join("; ")}))
+        .then(worded(words.text, {"reasons": said.list.join("; ")}))
         .when(pl.col("place_from") == "people_not_seen")
         .then(pl.lit(words.otherwise))
     )
@@ -221,9 +221,9 @@ def _gap_reasons(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
         .agg(gaps=pl.col("gap").head(words.shown).str.join(", "), hidden=pl.len().cast(pl.Float64) - words.shown)
         .join(_last_seen(tables, rules=rules), on="person_id", how="left", validate="1:1")
     )
-    more = pl.concat_str(pl.lit(" "), _worded(words.more, {"count": _in_words(pl.col("hidden"))}))
+    more = pl.concat_str(pl.lit(" "), worded(words.more, {"count": _in_words(pl.col("hidden"))}))
     gaps = pl.concat_str("gaps", pl.when(pl.col("hidden") > 0).then(more).otherwise(pl.lit("")))
-    text = pl.concat_str(_worded(words.text, {"gaps": gaps}), pl.col("seen").fill_null(""))
+    text = pl.concat_str(worded(words.text, {"gaps": gaps}), pl.col("seen").fill_null(""))
     return listed.select("person_id", text=text, section=pl.lit(3), place=pl.lit(0))
 
 
@@ -233,7 +233,7 @@ def _gap_in_words(rules: Actions) -> pl.Expr:
     titles = {name: programme.title for name, programme in rules.programmes.items()}
     known = pl.concat_str("state", pl.lit(" "), "grade").replace_strict(words.states, default=None)
     details = pl.concat_list(
-        _worded(words.since, {"month": _month(pl.col("due_date"))}), _invitations_in_words(rules), known
+        worded(words.since, {"month": _month(pl.col("due_date"))}), _invitations_in_words(rules), known
     )
     brackets = pl.concat_str(pl.lit(" ("), details.list.drop_nulls().list.join(", "), pl.lit(")"))
     return pl.concat_str(pl.col("programme").replace_strict(titles, return_dtype=pl.String), brackets)
@@ -244,7 +244,7 @@ def _invitations_in_words(rules: Actions) -> pl.Expr:
     count = {"count": _in_words(pl.col("invitations"))}
     text = pl.lit(None, dtype=pl.String)
     for name, channel in rules.gaps.channels.items():
-        said = pl.when(pl.col("invitations") == 1).then(pl.lit(channel.one)).otherwise(_worded(channel.many, count))
+        said = pl.when(pl.col("invitations") == 1).then(pl.lit(channel.one)).otherwise(worded(channel.many, count))
         text = pl.when(pl.col("last_invited_by").fill_null("not coded") == name).then(said).otherwise(text)
     return pl.when(pl.col("invitations") > 0).then(text)
 
@@ -256,7 +256,7 @@ def _last_seen(tables: ReasonTables, *, rules: Actions) -> pl.DataFrame:
         "what": pl.col("last_seen_for").replace_strict(words.seen_for, default=None),
         "month": _month(pl.col("last_seen_date")),
     }
-    return tables.non_responders.select("person_id", seen=pl.concat_str(pl.lit("; "), _worded(words.seen, fills)))
+    return tables.non_responders.select("person_id", seen=pl.concat_str(pl.lit("; "), worded(words.seen, fills)))
 
 
 def _month(date: pl.Expr) -> pl.Expr:
@@ -264,7 +264,7 @@ def _month(date: pl.Expr) -> pl.Expr:
     return date.dt.strftime("%B %Y")
 
 
-def _worded(text: str, fills: dict[str, pl.Expr]) -> pl.Expr:
+def worded(text: str, fills: dict[str, pl.Expr]) -> pl.Expr:
     """One text with its blanks filled row by row."""
     pieces = [
         piece

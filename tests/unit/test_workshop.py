@@ -81,6 +81,11 @@ def quotes_a_value(home: Path, bench: Bench) -> None:
     raise ValueError("999 000 0018")
 
 
+def panics_and_quotes_a_value(home: Path, bench: Bench) -> None:
+    os.write(2, b"999 000 0018")  # as Rust tells of a panic
+    raise pl.exceptions.PanicException("999 000 0018")
+
+
 def refuses(home: Path, bench: Bench) -> None:
     raise LandingError(expected="a file", found="none", where="landing")
 
@@ -125,6 +130,7 @@ def test_a_child_reads_landing_and_writes_its_work_folder(workshop: Workshop, tm
         (eats_memory, "MemoryError|ended the process"),
         (fills_the_disk, "OSError|ended the process"),
         (quotes_a_value, "ValueError at "),
+        (panics_and_quotes_a_value, "PanicException at "),
         pytest.param(opens_identity, "PermissionError", marks=ONLY_LINUX),
         pytest.param(opens_identity_by_polars, "PermissionError|ComputeError", marks=ONLY_LINUX),
         (opens_identity_by_sql, "PermissionException|IOException"),
@@ -134,11 +140,16 @@ def test_a_child_reads_landing_and_writes_its_work_folder(workshop: Workshop, tm
     ],
 )
 def test_what_a_child_may_not_do_ends_as_a_refusal_and_the_next_task_runs(
-    workshop: Workshop, tmp_path: Path, task: Callable[[Path, Bench], object], found: str
+    workshop: Workshop,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    task: Callable[[Path, Bench], object],
+    found: str,
 ) -> None:
     with pytest.raises(LandingError, match=found) as refusal:
         run(workshop, task, tmp_path)
     assert "999" not in str(refusal.value)
+    assert "999" not in capfd.readouterr().err
     assert not (tmp_path / "left_behind").exists()
     assert run(workshop, loads, tmp_path) == 1
 

@@ -46,7 +46,7 @@ def record_message(practice_code: str, table: str, key: str = "record_key") -> p
     """What a record's pseudonym is made of: practice, table and the row's number; null where it has none."""
     number = pl.col(f"text_{key}").str.strip_chars().str.strip_chars_start("0")
     is_key = number.str.contains(r"^\d{1,19}$")
-    return pl.when(is_key).then(pl.format("{}|{}|{}", pl.lit(practice_code), pl.lit(table), number))
+    return pl.when(is_key).then(pl.concat_str(pl.lit(practice_code), pl.lit(table), number, separator="|"))
 
 
 def with_part(record_ids: pl.Series, table: str) -> pl.Series:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import duckdb
+from polars.exceptions import PanicException
 
 from pipelines.io.landing.confinement import Limits, confine, limit, limit_time
 from pipelines.io.landing.errors import LandingError
@@ -227,6 +228,7 @@ def _do_without(*packages: str) -> None:
 def _work(connection: Connection) -> None:
     """A child's life: confined to its room, it answers until nobody asks any more."""
     room: Room = connection.recv()
+    _hush()
     confine(readable=room.readable, writable=[room.work.resolve()])
     limit(room.limits)
     connection.send(os.getpid())
@@ -243,12 +245,19 @@ def _work(connection: Connection) -> None:
             )
 
 
+def _hush() -> None:
+    """Lets nobody hear what libraries say as they fail: their words may quote a value."""
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nobody, sys.stderr.fileno())
+    os.close(nobody)
+
+
 def _answer(task: Task[Any, Any], argument: object, bench: Bench) -> object:
     try:
         return task(argument, bench)
     except LandingError as error:
         return error
-    except Exception as error:
+    except (Exception, PanicException) as error:
         # The library's own words may quote a value, so only the kind of error and our own line are told.
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "pipelines" in frame.filename]
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -92,7 +92,7 @@ def printable_rows(rows: pl.DataFrame, *, rules: Actions) -> pl.DataFrame:
         "role",
         change=pl.when(pl.col("weeks_listed") == 1)
         .then(pl.lit("new"))
-        .otherwise(pl.format("week {}, no answer yet", "weeks_listed")),
+        .otherwise(pl.concat_str(pl.lit("week "), "weeks_listed", pl.lit(", no answer yet"))),
         data_as_of=pl.col("data_as_of").dt.to_string("iso").fill_null("not known"),
     )
 
