@@ -153,7 +153,7 @@ class _Loading(PracticeLoading):
             rows = read[0].rows.height + (0 if is_whole else retried)
             emis_checks.check_decided(table, decided, rows, where=self.where)
             # Its text has been decided on, and is the largest part of what a delivery takes in memory.
-            self.texts[table] = replace(read[0], rows=read[0].rows.clear())
+            self.texts[table] = replace(read[0], held=read[0].rows.clear().lazy())
         return decided
 
     def _retried(self, table: str) -> int:

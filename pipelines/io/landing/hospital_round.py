@@ -226,4 +226,4 @@ def _text_columns(table: str, read: list[TextTable], pending: pl.DataFrame) -> l
 
 def _widened(text: TextTable, columns: list[str]) -> TextTable:
     missing = [name for name in columns if name not in text.rows.columns]
-    return replace(text, rows=text.rows.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing))
+    return replace(text, held=text.held.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing))

@@ -12,12 +12,13 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 import duckdb
 import polars as pl
+from duckdb import ColumnExpression, SQLExpression, StarExpression
 
 from pipelines.io.landing import databases
 from pipelines.io.landing.archives import open_member
@@ -58,11 +59,21 @@ class FileCount:
 
 @dataclass(frozen=True)
 class TextTable:
-    """One file as text: ``rows`` (the contract's columns and ``line``), records that are not rows, the counts."""
+    """One file as text: its rows (the contract's columns and ``line``), records that are not rows, the counts."""
 
-    rows: pl.DataFrame
+    held: pl.LazyFrame
+    """In memory or, of a table that may be too long for that, in a file of the work folder."""
     bad: pl.DataFrame
     count: FileCount
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The rows, in memory."""
+        return self.held.collect()
+
+    def where(self, wanted: pl.Expr) -> "TextTable":
+        """Some of the rows, and all that is no row."""
+        return replace(self, held=self.held.filter(wanted))
 
     @property
     def file(self) -> LandedFile:
@@ -70,8 +81,13 @@ class TextTable:
         return self.count.file
 
 
-def read_text(file: LandedFile, *, con: duckdb.DuckDBPyConnection, work: Path) -> TextTable:
+def read_text(
+    file: LandedFile, *, con: duckdb.DuckDBPyConnection, work: Path, spooled_by: str | None = None
+) -> TextTable:
     """Every record of one file, as text; an empty value is null, whatever quotes stand around it.
+
+    With ``spooled_by`` the rows of a delimited file lie in the work folder, in the order of that column where they
+    have it, so that those with one value can be had in the memory that they take.
 
     Raises:
         LandingError: the file is empty or unreadable, or its header lacks a required column.
@@ -86,11 +102,14 @@ def read_text(file: LandedFile, *, con: duckdb.DuckDBPyConnection, work: Path) -
             known = known_headers(file.feed, file.table)
             left_out = tuple(header for header in left_out if header.lower() not in known)
             count = FileCount(file, records=rows.height, blank=0, left_out=left_out)
-            return TextTable(rows=rows, bad=pl.DataFrame(schema=BAD_RECORDS), count=count)
-        return _read_delimited(con, file, path, layout=contract.layout(file.name), table=table)
+            return TextTable(rows.lazy(), pl.DataFrame(schema=BAD_RECORDS), count)
+        spool = _Spool(con, work, spooled_by) if spooled_by else None
+        return _read_delimited(con, file, path, layout=contract.layout(file.name), table=table, spool=spool)
 
 
-def read_texts(files: Iterable[LandedFile], *, con: duckdb.DuckDBPyConnection, work: Path) -> list[TextTable]:
+def read_texts(
+    files: Iterable[LandedFile], *, con: duckdb.DuckDBPyConnection, work: Path, spooled_by: str | None = None
+) -> list[TextTable]:
     """Each file as ``read_text`` reads it, in the order given; while one is counted another is parsed.
 
     Raises:
@@ -99,7 +118,7 @@ def read_texts(files: Iterable[LandedFile], *, con: duckdb.DuckDBPyConnection, w
 
     def read(file: LandedFile) -> TextTable:
         with closing(con.cursor()) as own:
-            return read_text(file, con=own, work=work)
+            return read_text(file, con=own, work=work, spooled_by=spooled_by)
 
     with ThreadPoolExecutor(max_workers=READERS) as pool:
         return list(pool.map(read, files))
@@ -173,8 +192,47 @@ def _is_parquet(file: LandedFile) -> bool:
     return (file.member or file.path.name).endswith(".parquet")
 
 
+@dataclass(frozen=True)
+class _Spool:
+    """Keeps rows in files of the work folder, in the order of a column where they have it."""
+
+    con: duckdb.DuckDBPyConnection
+    work: Path
+    by: str
+
+    def keep(self, read: duckdb.DuckDBPyRelation) -> pl.LazyFrame:
+        """The rows of a query, each with its ``line``, from a file."""
+        order = [ColumnExpression(name) for name in (self.by, "line") if name in read.columns]
+        path = self.path()
+        read.sort(*order).write_parquet(str(path), compression="lz4", row_group_size=BATCH)
+        return pl.scan_parquet(path).with_columns(pl.col("line").cast(BAD_RECORDS["line"]))
+
+    def keep_pieces(self, pieces: Iterable[pl.DataFrame]) -> pl.LazyFrame:
+        """Rows that come piece by piece, from a file."""
+        paths = []
+        for piece in pieces:
+            paths.append(self.path())
+            piece.write_parquet(paths[-1], compression="lz4")
+        kept = self.keep(self.con.read_parquet([str(path) for path in paths]))
+        for path in paths:
+            path.unlink()
+        return kept
+
+    def path(self) -> Path:
+        """A new file."""
+        handle, name = tempfile.mkstemp(prefix="spool_", suffix=".parquet", dir=self.work)
+        os.close(handle)
+        return Path(name)
+
+
 def _read_delimited(
-    con: duckdb.DuckDBPyConnection, file: LandedFile, path: Path, *, layout: FileFormat, table: FeedTable
+    con: duckdb.DuckDBPyConnection,
+    file: LandedFile,
+    path: Path,
+    *,
+    layout: FileFormat,
+    table: FeedTable,
+    spool: _Spool | None,
 ) -> TextTable:
     count = count_records(path, delimiter=layout.delimiter, quote=layout.quote)
     columns, left_out, has_header = _columns(file, path, layout=layout, table=table)
@@ -183,14 +241,14 @@ def _read_delimited(
     is_sound = not (count.has_broken_quotes or count.has_nul) and (
         count.ends_with_line_end or not layout.needs_last_line_end
     )
-    rows = _read_fast(con, path, columns, wanted, layout, has_header) if is_sound else None
-    bad = pl.DataFrame(schema=BAD_RECORDS)
-    if rows is None or rows.height != records:
-        rows, bad = _read_carefully(path, columns, layout=layout, count=count, skip=int(has_header))
-        rows = rows.select("line", *wanted)
-    missing = [name for name in (*table.optional, *table.positions) if name not in rows.columns]
+    rows = _read_fast(con, path, columns, wanted, layout, has_header, spool) if is_sound else None
+    bad: list[pl.DataFrame] = [pl.DataFrame(schema=BAD_RECORDS)]
+    if rows is None or rows.select(pl.len()).collect().item() != records:
+        pieces = _read_carefully(path, columns, layout=layout, count=count, skip=int(has_header), bad=bad)
+        rows = (spool.keep_pieces(pieces) if spool else pl.concat(pieces).lazy()).select("line", *wanted)
+    missing = [name for name in (*table.optional, *table.positions) if name not in wanted]
     rows = rows.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing)
-    return TextTable(rows, bad, FileCount(file, records=records, blank=count.blank, left_out=left_out))
+    return TextTable(rows, pl.concat(bad), FileCount(file, records=records, blank=count.blank, left_out=left_out))
 
 
 def _columns(
@@ -239,7 +297,8 @@ def _read_fast(
     wanted: list[str],
     layout: FileFormat,
     has_header: bool,
-) -> pl.DataFrame | None:
+    spool: _Spool | None,
+) -> pl.LazyFrame | None:
     """All rows by DuckDB; None if it refuses the file."""
     values = {
         "path": str(path),
@@ -250,33 +309,35 @@ def _read_fast(
         "quote": layout.quote or "",
     }
     try:
-        rows: pl.DataFrame = con.sql(READ_SQL, params=values).pl()
+        read = con.sql(READ_SQL, params=values)
+        if spool:
+            return spool.keep(read.select(SQLExpression("row_number() over ()").alias("line"), StarExpression()))
+        rows: pl.DataFrame = read.pl()
     except duckdb.Error:
         return None
-    return rows.with_row_index("line", offset=1)
+    return rows.with_row_index("line", offset=1).lazy()
 
 
 def _read_carefully(
-    path: Path, columns: list[str], *, layout: FileFormat, count: RecordCount, skip: int
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows and bad records, record by record."""
+    path: Path, columns: list[str], *, layout: FileFormat, count: RecordCount, skip: int, bad: list[pl.DataFrame]
+) -> Iterator[pl.DataFrame]:
+    """Rows record by record, in pieces; records that are no rows are added to ``bad``."""
     schema = {"line": pl.UInt32, **dict.fromkeys(columns, pl.String)}
-    frames = [pl.DataFrame(schema=schema)]
     rows: list[tuple[int | str | None, ...]] = []
-    bad: list[tuple[int, str, str]] = []
+    found: list[tuple[int, str, str]] = []
     records = _records(path, is_by_line=count.has_broken_quotes or layout.quote is None, quote=layout.quote)
     for line, raw in enumerate(_skip_blank(records, skip=skip), start=1):
         is_cut = layout.needs_last_line_end and not raw.endswith(b"\n")
         parsed = "truncated" if is_cut else _parse_record(raw, layout, len(columns))
         if isinstance(parsed, str):
-            bad.append((line, parsed, raw.decode("utf-8", errors="backslashreplace").rstrip("\r\n")))
+            found.append((line, parsed, raw.decode("utf-8", errors="backslashreplace").rstrip("\r\n")))
         else:
             rows.append((line, *[value or None for value in parsed]))
         if len(rows) == BATCH:
-            frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
+            yield pl.DataFrame(rows, schema=schema, orient="row")
             rows = []
-    frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
-    return pl.concat(frames), pl.DataFrame(bad, schema=BAD_RECORDS, orient="row")
+    yield pl.DataFrame(rows, schema=schema, orient="row")
+    bad.append(pl.DataFrame(found, schema=BAD_RECORDS, orient="row"))
 
 
 def _records(path: Path, *, is_by_line: bool, quote: str | None) -> Iterator[bytes]:

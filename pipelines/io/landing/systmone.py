@@ -24,6 +24,8 @@ from pipelines.io.landing.systmone_rows import MAPPED_WORDS, PARTS, ROOM
 
 NAME = "systmone"
 MANIFEST = "SRManifest"
+OWNER = "visible_to"
+"""The column that says whose a row is."""
 KEPT: dict[str, Schema] = {
     "patients": {"record_id": pl.Int64, "sex": pl.String, "death_date": pl.Date},
     "registrations": {
@@ -81,9 +83,14 @@ def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
     Raises:
         LandingError: the set is not complete or cannot be trusted; nothing of it may be used.
     """
-    texts = {text.file.table: text for text in read_texts(_each_once(delivery), con=bench.con, work=bench.work)}
-    practices = _practices(texts, delivery, bench)
-    window = _check_set(texts, practices, delivery) if delivery.files else _Window()
+    alone = bench.practice(delivery.source, delivery)
+    # A set of several practices may be as large as an ICB: each practice's rows are taken from it in turn.
+    spooled_by = None if alone else OWNER
+    read = read_texts(_each_once(delivery), con=bench.con, work=bench.work, spooled_by=spooled_by)
+    texts = {text.file.table: text for text in read}
+    patients = _patients_by_owner(texts)
+    practices = _practices(patients, delivery, bench, alone=alone)
+    window = _check_set(texts, practices, patients, delivery) if delivery.files else _Window()
     shared, results = dict(delivery.shared), []
     for number, practice in enumerate(practices):
         own = _rows_of(texts, practice.practice_code, practices if number == 0 else None)
@@ -127,10 +134,9 @@ def _refusal(expected: str, found: str, delivery: Delivery) -> LandingError:
     return LandingError(expected=expected, found=found, where=where)
 
 
-def _practices(texts: Texts, delivery: Delivery, bench: Bench) -> list[Practice]:
+def _practices(patients: pl.DataFrame, delivery: Delivery, bench: Bench, *, alone: Practice | None) -> list[Practice]:
     """The practices of a set: the one that its folder names, else those held from it and those it now names."""
-    seen = set(texts["SRPatient"].rows["visible_to"].drop_nulls()) if "SRPatient" in texts else set()
-    alone = bench.practice(delivery.source, delivery)
+    seen = set(patients[OWNER].drop_nulls())
     if alone is not None:
         if seen and delivery.source not in seen:
             found = f"patients visible to {', '.join(sorted(code[:12] for code in seen)[:3])}"
@@ -144,22 +150,28 @@ def _practices(texts: Texts, delivery: Delivery, bench: Bench) -> list[Practice]
     return practices
 
 
+def _patients_by_owner(texts: Texts) -> pl.DataFrame:
+    """One row per practice that patients of a set are visible to: how many (``patients``)."""
+    if "SRPatient" not in texts:
+        return pl.DataFrame(schema={OWNER: pl.String, "patients": pl.UInt32})
+    return texts["SRPatient"].held.group_by(OWNER).agg(patients=pl.len()).sort(OWNER).collect()
+
+
 def _rows_of(texts: Texts, practice_code: str, others: list[Practice] | None) -> Texts:
     """The rows that are visible to one practice. ``others`` marks the first of them, which has all that is left."""
     own = {}
     codes = [practice.practice_code for practice in others or []]
     for table, text in texts.items():
         is_own = pl.lit(others is not None)
-        if "visible_to" in text.rows.columns:
-            is_left = ~pl.col("visible_to").is_in(codes).fill_null(False)
-            is_own = (pl.col("visible_to") == practice_code).fill_null(False) | (is_own & is_left)
-        own[table] = replace(
-            text, rows=text.rows.filter(is_own), bad=text.bad if others is not None else text.bad.clear()
-        )
+        if OWNER in load_feed(NAME).tables[table].names:
+            is_own = (pl.col(OWNER) == practice_code).fill_null(False)
+            if others is not None:
+                is_own |= ~pl.col(OWNER).is_in(codes).fill_null(False)
+        own[table] = replace(text.where(is_own), bad=text.bad if others is not None else text.bad.clear())
     return own
 
 
-def _check_set(texts: Texts, practices: list[Practice], delivery: Delivery) -> _Window:
+def _check_set(texts: Texts, practices: list[Practice], patients: pl.DataFrame, delivery: Delivery) -> _Window:
     """What the manifest says, if the set is complete, follows the last one and can be believed."""
     if MANIFEST not in texts:
         raise _refusal("SRManifest.csv, without which the set is not complete yet", "none", delivery)
@@ -169,7 +181,7 @@ def _check_set(texts: Texts, practices: list[Practice], delivery: Delivery) -> _
     starts = manifest.filter(pl.col("is_delta") == "Y")["window_start"].drop_nulls()
     for practice in practices:
         _check_follows(practice, min(starts.to_list(), default=None), window, set(texts), delivery)
-        _check_share(practice, texts, window, delivery)
+        _check_share(practice, patients, window, delivery)
     return window
 
 
@@ -215,12 +227,12 @@ def _check_follows(
         raise _refusal(f"a window that starts by {ended}, where the last one ended", f"one from {start}", delivery)
 
 
-def _check_share(practice: Practice, texts: Texts, window: _Window, delivery: Delivery) -> None:
+def _check_share(practice: Practice, patients: pl.DataFrame, window: _Window, delivery: Delivery) -> None:
     """Refuses a whole patient table that lacks too many of those held: such a flag has been wrong."""
     held = practice.people.height + practice.withheld.height
     if "SRPatient" not in window.whole or not held:
         return
-    found = texts["SRPatient"].rows.filter(pl.col("visible_to") == practice.practice_code).height
+    found = patients.filter(pl.col(OWNER) == practice.practice_code)["patients"].sum()
     least = load_feed(NAME).words["least_share_of_patients"] * held
     if found < least:
         expected = (
@@ -405,10 +417,10 @@ class _Loading(PracticeLoading):
         """Stages what is about patients."""
         decided: dict[str, list[Decided]] = {}
         for source in SOURCES:
-            found, present = self._about_patients(source.table, source.contract, source.convert)
+            found, _ = self._about_patients(source.table, source.contract, source.convert)
             decided.setdefault(source.history, []).append(found)
             if self._is_whole(source.table):
                 self.renew(source.history, part=PARTS[source.table], parts=ROOM)
-                self.spare(source.history, present)
+                self.spare(source.history, found.pending["record_id"].drop_nulls())
         for history, parts in decided.items():
             self.stage(history, parts)
