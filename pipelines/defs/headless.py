@@ -1,6 +1,7 @@
 """Runs a job without the Dagster pages, on the same instance, so that the run shows there afterwards."""
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -137,10 +138,10 @@ def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
 
 
 def _began_with(error: Any) -> str:
-    """The message of the first error in a chain of causes."""
+    """The message of the first error in a chain of causes; of an error of ours the message alone."""
     while error and error.cause:
         error = error.cause
-    return error.message.strip() if error else "no error was recorded"
+    return re.sub(r"^pipelines[\w.]+: ", "", error.message.strip()) if error else "no error was recorded"
 
 
 def _broken_contracts(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -8,6 +8,7 @@ import dagster as dg
 from data_contracts.registry import WEEKLY
 from pipelines.defs.resources import OWNERS, Workspace, as_of, weeks
 from pipelines.io.releases import write_release
+from pipelines.io.releases.options import ReleaseRefusedError
 from pipelines.io.releases.publish import TABLES
 
 LONDON = ZoneInfo("Europe/London")
@@ -28,7 +29,11 @@ MONDAY_NINE = dg.FreshnessPolicy.cron(
 def release(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """One dated, whole, checked set of files: a folder an ICB, a target list a practice, a manifest."""
     today = dt.datetime.now(tz=LONDON).date()
-    folder = write_release(workspace.settings, as_of(context), disclosed_on=today)
+    try:
+        folder = write_release(workspace.settings, as_of(context), disclosed_on=today)
+    except ReleaseRefusedError as refusal:
+        # The condition that does not hold will not hold in half a minute either.
+        raise dg.Failure(description=str(refusal), allow_retries=False) from refusal
     files = [path for path in folder.rglob("*") if path.is_file()]
     return dg.MaterializeResult(metadata={"folder": dg.MetadataValue.path(folder), "files": len(files)})
 
@@ -51,7 +56,6 @@ def catalogue(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mat
 weekly_job = dg.define_asset_job(
     "weekly",
     selection=dg.AssetSelection.assets(*WEEKLY, "release", "catalogue"),
-    partitions_def=weeks,
     description="One weekly pass from people to the release.",
 )
 

@@ -6,6 +6,7 @@ import runpy
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -14,6 +15,7 @@ from pipelines.definitions import defs
 from pipelines.defs.headless import Standing, run_job
 from pipelines.io.releases import verify_release
 from pipelines.io.releases.canary import find_identifiers
+from pipelines.io.releases.options import ReleaseRefusedError
 from pipelines.io.warehouse import Warehouse
 from pipelines.io.weekly_steps import STEPS, WeeklyStep
 from pipelines.settings import Settings
@@ -48,6 +50,21 @@ def test_the_same_inputs_give_the_same_bytes(week: Settings, tmp_path: Path) -> 
     assert digests(again.history) == digests(week.history)
     assert digests(again.tables) == digests(week.tables)
     assert digests(again.releases / WEEK) == digests(week.releases / WEEK)
+
+
+def test_a_refused_release_says_why_and_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def refuse(*_: object, **__: object) -> Path:
+        asked.append(1)
+        raise ReleaseRefusedError("no national opt-out answer")
+
+    monkeypatch.setattr("pipelines.defs.releases.write_release", refuse)
+    job = dg.define_asset_job("release_alone", selection="release")
+    alone = dg.Definitions.merge(defs(), dg.Definitions(jobs=[job]))
+    outcome = run_job(alone, job.name, Settings(home=tmp_path), partition=WEEK)
+    assert outcome.failures == ["release: no national opt-out answer"]
+    assert len(asked) == 1
 
 
 def test_no_identifier_lies_outside_the_identity_zone(week: Settings, tmp_path: Path) -> None:
