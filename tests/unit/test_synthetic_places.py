@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from pipelines.io.identity import valid_nhs_numbers
 from pipelines.synthetic.identifiers import nhs_numbers, postcodes
 from pipelines.synthetic.places import plan
 from pipelines.synthetic.world import load_world
@@ -57,3 +58,11 @@ def test_more_people_than_numbers_are_refused() -> None:
 def test_postcodes_of_areas_are_unique() -> None:
     lsoa = np.repeat(np.arange(500), 20)
     assert postcodes(lsoa, np.tile(np.arange(20), 500)).is_unique().all()
+
+
+def test_every_made_up_nhs_number_is_one_that_ingestion_takes() -> None:
+    """Of the whole range: one that it does not take would make a large population's opt-out reply unreadable."""
+    every = nhs_numbers(np.arange(909_090), 1)
+    assert every.is_unique().all()
+    assert valid_nhs_numbers(every.gather_every(997)).null_count() == 0
+    assert "9999999999" not in every.to_list()
