@@ -8,7 +8,7 @@ import polars as pl
 from data_contracts.tables.history import Contract
 
 HELD_AS = ["fault", "code_not_known", "code_not_mapped", "withheld"]
-STATUSES = ["loaded", "unchanged", "held", "refused"]
+STATUSES = ["loaded", "unchanged", "held", "refused", "withdrawn"]
 
 
 class Ledger(Contract):
@@ -28,7 +28,9 @@ class Ledger(Contract):
     superseded: pl.Int64 = pa.Field(ge=0, description="Records with a later one of the same key")
     deleted: pl.Int64 = pa.Field(ge=0, description="Records that asked for a deletion")
     blank: pl.Int64 = pa.Field(ge=0, description="Records that hold nothing the contract takes")
-    status: str = pa.Field(isin=STATUSES, description="What became of the file as a whole")
+    status: str = pa.Field(
+        isin=STATUSES, description="What became of the file; withdrawn: not taken, and no longer there"
+    )
     reason: str = pa.Field(nullable=True, description="Why, if it was not loaded")
     ingest: pl.Int64 = pa.Field(ge=1, description="Number of the ingest that entered the row")
 

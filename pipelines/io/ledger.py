@@ -10,6 +10,8 @@ LEDGER = {name: column.dtype.type for name, column in Ledger.to_schema().columns
 """Columns of the ledger; only a refused or held file may not balance."""
 NOT_LOADED = ("refused", "held")
 """Statuses of files of which nothing was taken: they are tried again at each ingest."""
+WITHDRAWN = "withdrawn"
+"""Status of a file that was refused or held and lies in landing no more, or with another content."""
 OUTCOMES = ("loaded", "quarantined", "superseded", "deleted", "blank")
 
 
@@ -29,13 +31,13 @@ def read_ledger(home: Path) -> pl.DataFrame:
 
 
 def prove(ledger: pl.DataFrame) -> None:
-    """Passes if every file's records are all accounted for.
+    """Passes if every file's records are all accounted for, of the files of which anything was taken.
 
     Raises:
         LedgerError: a file has more or fewer records than outcomes.
     """
     total = pl.sum_horizontal(OUTCOMES)
-    broken = ledger.filter(~pl.col("status").is_in(NOT_LOADED)).filter(
+    broken = ledger.filter(~pl.col("status").is_in([*NOT_LOADED, WITHDRAWN])).filter(
         pl.col("records").is_null() | (total != pl.col("records")) | pl.any_horizontal(pl.col(*OUTCOMES) < 0)
     )
     if broken.height:

@@ -573,6 +573,30 @@ def test_a_reply_of_the_opt_out_service_becomes_the_allow_list(settings: Setting
     assert pl.read_parquet(opt_out_path(settings)).equals(allowed)
 
 
+def test_a_refused_file_waits_until_it_is_put_right_or_taken_away(settings: Settings) -> None:
+    emis.whole_extract().write(settings.landing)
+    path = settings.landing / "national_opt_out" / "X26MADEUP_20261115_0001.dat"
+    path.parent.mkdir()
+    path.write_text("no reply", encoding="utf-8")
+    stray = settings.landing / "stray.csv"
+    stray.write_text("a,b\n", encoding="utf-8")
+
+    def statuses() -> list[str]:
+        ingest(settings)
+        rows = read_ledger(settings.home).filter(pl.col("file").str.contains("X26|stray")).sort("file", "ingest")
+        return rows["status"].to_list()
+
+    assert statuses() == ["refused", "refused"]
+    path.write_text(f"{emis.nhs_number(1)},\n", encoding="utf-8")
+    stray.unlink()
+    assert statuses() == ["withdrawn", "loaded", "withdrawn"]
+    before = snapshot(settings)
+    assert statuses() == ["withdrawn", "loaded", "withdrawn"]
+    assert snapshot(settings) == before
+    stray.write_text("a,b\n", encoding="utf-8")
+    assert statuses() == ["withdrawn", "loaded", "refused"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "Job created,\n", "9990000019,\n", "invalid NHS numbers\n", "{number},\n{number}"]
 )

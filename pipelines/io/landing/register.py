@@ -10,7 +10,7 @@ from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile, UnknownFile
 from pipelines.io.landing.reading import FileCount
 from pipelines.io.landing.staging import UNDATED
-from pipelines.io.ledger import LEDGER, NOT_LOADED, OUTCOMES, add_files, move_outcomes, prove
+from pipelines.io.ledger import LEDGER, NOT_LOADED, OUTCOMES, WITHDRAWN, add_files, move_outcomes, prove
 
 Row = dict[str, str | int | None]
 MOVED = {
@@ -40,6 +40,8 @@ class Register:
     refused: list[Refusal] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     moved: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=MOVED)])
+    landed: list[tuple[str, str]] = field(default_factory=list)
+    """Name and content of each file that lies in landing."""
 
     @property
     def number(self) -> int:
@@ -54,7 +56,9 @@ class Register:
         """
         loaded = self.ledger.filter(pl.col("status") == "loaded").to_dicts()
         rows = {(row["feed"], row["practice_code"], row["table"], row["sha256"]): row for row in loaded}
-        names = set(self.ledger.filter(~pl.col("status").is_in(NOT_LOADED)).select("file", "sha256").iter_rows())
+        nothing_taken = pl.col("status").is_in([*NOT_LOADED, WITHDRAWN])
+        names = set(self.ledger.filter(~nothing_taken).select("file", "sha256").iter_rows())
+        self.landed = [(file.name, file.sha256) for file in known]
         new = []
         for file in known:
             row = rows.get((file.feed, file.practice_code, file.table, file.sha256))
@@ -147,9 +151,24 @@ class Register:
         """
         told = ["file", "sha256", "status", "reason"]
         news = self.files().join(self.ledger, on=told, how="anti", nulls_equal=True)
-        after = move_outcomes(add_files(self.ledger, news), pl.concat(self.moved))
+        after = self._withdraw(move_outcomes(add_files(self.ledger, news), pl.concat(self.moved)))
         prove(after)
         return after
+
+    def _withdraw(self, ledger: pl.DataFrame) -> pl.DataFrame:
+        """The ledger, in which what was refused or held and has left landing no longer waits."""
+        landed = pl.DataFrame(self.landed, schema={"file": pl.String, "sha256": pl.String}, orient="row")
+        here = pl.concat([landed, self.files().select("file", "sha256")]).unique()
+        found = ledger.join(
+            here.with_columns(is_here=True),
+            on=["file", "sha256"],
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )
+        is_gone = pl.col("status").is_in(NOT_LOADED) & pl.col("is_here").is_null()
+        status = pl.when(is_gone).then(pl.lit(WITHDRAWN)).otherwise("status")
+        return found.with_columns(status=status).select(list(LEDGER))
 
 
 def _is_of_drop(file: LandedFile) -> bool:
