@@ -443,11 +443,12 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) 
 
 @app.command()
 def verify(
-    release: Annotated[Path, typer.Argument(help="A release folder, such as workspace/releases/latest.")],
+    release: Annotated[Path, typer.Argument(help="A release: its folder, its date, or the latest.")] = Path("latest"),
 ) -> None:
     """Re-check a release with code that shares nothing with its writer."""
     from pipelines.io.releases import verify_release
 
+    release = _release(release)
     problems = verify_release(release)
     for problem in problems:
         err.print(f"[red]{problem}")
@@ -458,18 +459,25 @@ def verify(
 
 @releases.command()
 def diff(
-    before: Annotated[Path, typer.Argument(help="A release folder.")],
-    after: Annotated[Path, typer.Argument(help="A later release folder.")],
+    before: Annotated[Path, typer.Argument(help="A release: its folder or its date.")],
+    after: Annotated[Path, typer.Argument(help="A later one.")] = Path("latest"),
 ) -> None:
-    """Say what changed from one release to another: files, rows, people who joined or left each list."""
+    """Say what changed from one release to another: files, rows, people who joined or left each list and cohort."""
+    import polars as pl
+
     from pipelines.io.releases.diff import diff_releases
 
+    before, after = _release(before), _release(after)
     with _plain_errors():
         changes = diff_releases(before, after)
-    table = Table(*changes.columns)
-    for row in changes.iter_rows():
-        table.add_row(*("" if value is None else str(value) for value in row))
-    out.print(table)
+    # A practice's workbook and page hold what its CSV holds.
+    is_copy = pl.col("path").str.contains(r"target_list\.(xlsx|html)$")
+    _show(f"From {before.name} to {after.name}", changes.filter(~is_copy))
+
+
+def _release(named: Path) -> Path:
+    """The folder of a release that is named by its folder, or by its date in this workspace."""
+    return named if named.is_dir() else Settings().releases / named
 
 
 @releases.command()

@@ -628,10 +628,11 @@ def test_a_diff_tells_who_joined_and_left(fresh: Settings) -> None:
     assert set(diff_releases(first, first)["change"]) == {"same"}
     path = fresh.tables / AS_OF.isoformat() / "target_lists" / "QRL.parquet"
     pl.read_parquet(path).filter(pl.col("rank") > 1).write_parquet(path)
-    changed = diff_releases(first, write_release(fresh, AS_OF)).filter(
-        pl.col("path").str.ends_with("target_list.csv")
-    )
-    rows = {path: rest for path, *rest in changed.rows()}
+    cohort = path.parents[1] / "complex_care" / "QRL.parquet"
+    pl.read_parquet(cohort).head(-2).write_parquet(cohort)
+    rows = {path: rest for path, *rest in diff_releases(first, write_release(fresh, AS_OF)).rows()}
+    assert rows["icb/QRL/complex_care.parquet"][-2:] == [0, 2]
+    assert rows["icb/QRL/tables.csv"][-2:] == [None, None]
     assert rows["practices/A81001/target_list.csv"][0] == "same"
     before, after = rows["practices/B82001/target_list.csv"][1:3]
     assert rows["practices/B82001/target_list.csv"] == ["changed", before, before - 1, 0, 1]
