@@ -141,6 +141,12 @@ def _group(group: str) -> str:
 
 
 def _falls_due(row: dict[str, Any]) -> str:
+    """When a rule's event first falls due, in words."""
+    since = f"; who never came, from {row['offered_from']:%-d %B %Y}" if row["offered_from"] else ""
+    return _first_due(row) + since
+
+
+def _first_due(row: dict[str, Any]) -> str:
     if row["due_on"]:
         return f"{row['due_on']:%-d %B %Y}"
     after = f"{_words(row['due_after'])} after " if row["due_after"] else ""

@@ -443,11 +443,15 @@ select
     history.person_id,
     programmes.programme,
     programme_rules.rule_number,
-    case
-        when programme_rules.due_on is not null then programme_rules.due_on
-        when programme_rules.is_due_at_age then history.age_due_date
-        else greatest(history.age_due_date, history.member_from + coalesce(programme_rules.due_after_days, 0))
-    end as first_due_date,
+    -- Who never came did not fall due before there was anything to come to.
+    greatest(
+        case when coalesce(history.done_date, history.elsewhere_date) is null then programme_rules.offered_from end,
+        case
+            when programme_rules.due_on is not null then programme_rules.due_on
+            when programme_rules.is_due_at_age then history.age_due_date
+            else greatest(history.age_due_date, history.member_from + coalesce(programme_rules.due_after_days, 0))
+        end
+    ) as first_due_date,
     cast(history.doses as smallint) as doses,
     history.excluded_date is not null
     or coalesce(programme_rules.dose > history.doses + 1, false) as is_excluded,

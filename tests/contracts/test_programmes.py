@@ -36,6 +36,7 @@ def changed(row: int, **values: object) -> pl.DataFrame:
         ({"source": None}, r"row 2 \(bowel_50_74\): source must be stated"),
         ({"effective_from": None, "event": None}, r"row 2 \(bowel_50_74\): event, effective_from must be stated"),
         ({"effective_to": dt.date(2025, 4, 1)}, r"row 2 \(bowel_50_74\): effective_to is not after effective_from"),
+        ({"due_on": dt.date(2026, 1, 1)}, r"row 2 \(bowel_50_74\): due_on says when everybody falls due"),
         ({"needs": "a+b+c"}, r"row 2 \(bowel_50_74\): needs names more than two groups"),
     ],
     ids=[

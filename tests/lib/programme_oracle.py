@@ -256,7 +256,7 @@ def _due(rule: dict[str, Any], facts: _Facts, interval: int | None) -> Day:
         joined = min(day for day in days if day) + dt.timedelta(days=after or 0)
         due = max(_plus(birth, rule["age_from"]), joined)
     if facts.last_done is None:
-        return due
+        return max(due, rule["offered_from"] or due)
     if rule["interval"]:
         return max(due, facts.last_done + dt.timedelta(days=interval or 0))
     if (rule["dose"] or 0) > 1 and after is not None:

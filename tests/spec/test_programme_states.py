@@ -184,8 +184,8 @@ def unanswered_call_since_it_fell_due_beats_an_old_test() -> tuple[Case, ...]:
         case("bowel", f"{done}, bowel_screening_no_response 2026-09-30", UNANSWERED),
         case("bowel", f"{done}, bowel_screening_did_not_attend 2026-10-01", MISSED),
         case("bowel", "bowel_screening_no_response 2026-01-01, bowel_screening_done 2026-02-01", DONE),
-        case("bowel", "bowel_screening_no_response 2016-05-31", SILENT),
-        case("bowel", "bowel_screening_no_response 2016-06-01", UNANSWERED),
+        case("bowel", "bowel_screening_no_response 2021-03-31", SILENT),
+        case("bowel", "bowel_screening_no_response 2021-04-01", UNANSWERED),
         # Cervical and breast calls go out up to six weeks before the day.
         case("cervical", "cervical_screening_did_not_attend 2014-10-20", MISSED),
         case("cervical", "cervical_screening_did_not_attend 2014-10-19", SILENT),
@@ -379,6 +379,25 @@ def a_child_with_all_doses_stays_up_to_date_after_a_missed_appointment() -> tupl
         case("mmr", f"{doses}, child_vaccination_did_not_attend 2026-01-01", DONE),
         case("mmr", f"{MMR} 2023-01-15, child_vaccination_did_not_attend 2026-01-01", MISSED),
         case("mmr", f"{MMR} 2023-01-15, child_vaccination_declined 2026-01-01", DECLINED),
+    )
+
+
+@spec
+def who_never_came_fell_due_when_there_was_something_to_come_to() -> tuple[Case, ...]:
+    early, late = dt.date(2024, 9, 1), dt.date(2026, 4, 1)
+    return (
+        case("rsv", "", OVERDUE, born="1949-09-01", due_date=early),
+        case("rsv", "", OVERDUE, born="1949-10-01", due_date=dt.date(2024, 10, 1)),
+        case("rsv", "", OVERDUE, born="1944-09-02", due_date=early),
+        case("rsv", "", OVERDUE, born="1944-09-01", due_date=late),
+        case("rsv", "", OVERDUE, born="1930-01-01", due_date=late),
+        case("rsv", "care_home 2020-01-01", OVERDUE, born="1958-01-01", due_date=late),
+        case("pneumococcal", "", OVERDUE, born="1938-06-01", due_date=dt.date(2005, 4, 1)),
+        case("hypertension_review", "hypertension 1980-01-01", OVERDUE, due_date=dt.date(2004, 4, 1)),
+        case("bowel", "", SILENT, born="1955-06-01", due_date=dt.date(2015, 6, 1)),
+        case("bowel", "", SILENT, born="1963-06-01", due_date=dt.date(2021, 4, 1)),
+        case("bowel", "", SILENT, born="1974-06-01", due_date=dt.date(2024, 6, 1)),
+        case("bowel", "bowel_screening_done 2017-01-01", SILENT, born="1963-06-01", due_date=dt.date(2019, 1, 1)),
     )
 
 

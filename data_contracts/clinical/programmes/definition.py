@@ -35,7 +35,10 @@ LENGTHS = [
     "decline_lasts",
     "unsuitable_lasts",
 ]
-DATES = ["age_on", "born_from", "born_before", "due_on", "clear_since", "effective_from", "effective_to"]
+DATES = [
+    *("age_on", "born_from", "born_before", "due_on", "offered_from", "clear_since"),
+    *("effective_from", "effective_to"),
+]
 NEEDED = ["event", "age_from", "lead", "grace", "settled", "decline_lasts", "effective_from", "source"]
 NEVER = "never"
 _AGE = re.compile(r"(\d+(y|mo|w|d))+")
@@ -216,11 +219,14 @@ def _wrong_with(row: dict[str, Any]) -> str | None:
     for name in LENGTHS:
         if row[name] is not None and not _LENGTH.fullmatch(row[name]):
             return f"{name} is {row[name]!r}: expected days or weeks with the unit, such as 365d"
-    if (row["needs"] or "").count("+") > 1 or (row["needs"] and row["sex"]):
-        return "needs names more than two groups, or comes with a sex"
-    if row["effective_to"] and row["effective_to"] <= row["effective_from"]:
-        return "effective_to is not after effective_from"
-    return None
+    torn = {
+        "needs names more than two groups, or comes with a sex": (row["needs"] or "").count("+") > 1
+        or (row["needs"] and row["sex"]),
+        "due_on says when everybody falls due, so offered_from must not": row["due_on"] and row["offered_from"],
+        "effective_to is not after effective_from": row["effective_to"]
+        and row["effective_to"] <= row["effective_from"],
+    }
+    return next((said for said, is_so in torn.items() if is_so), None)
 
 
 def _programmes(rules: pl.DataFrame) -> pl.DataFrame:
@@ -261,6 +267,7 @@ def _cut_offs(rules: pl.DataFrame, as_of: dt.date) -> pl.DataFrame:
         "sex",
         "dose",
         "due_on",
+        "offered_from",
         "clear_since",
         has_sex_override=pl.col("sex_override").eq_missing("done_on_record"),
         needed_groups=pl.col("needs").str.split("+").list.len().fill_null(0).cast(pl.Int32),
