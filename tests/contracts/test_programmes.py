@@ -46,6 +46,7 @@ def changed(row: int, **values: object) -> pl.DataFrame:
         "no source",
         "no date",
         "no time",
+        "due twice over",
         "three groups",
     ],
 )
@@ -55,11 +56,11 @@ def test_a_rule_that_cannot_be_right_is_refused_with_its_row(values: dict[str, o
 
 
 def test_two_rows_of_one_rule_may_not_be_in_force_on_one_day() -> None:
-    with pytest.raises(ValueError, match=r"row 6 \(cervical_25_49\): in force while row 5 still is"):
-        check_rules(changed(5, effective_to=dt.date(2025, 7, 2)))
-    with pytest.raises(ValueError, match=r"row 6 \(cervical_25_49\): in force while row 5 still is"):
-        check_rules(changed(5, effective_to=None))
-    check_rules(changed(5, effective_to=dt.date(2025, 6, 30)))
+    with pytest.raises(ValueError, match=r"row 7 \(cervical_25_49\): in force while row 6 still is"):
+        check_rules(changed(6, effective_to=dt.date(2025, 7, 2)))
+    with pytest.raises(ValueError, match=r"row 7 \(cervical_25_49\): in force while row 6 still is"):
+        check_rules(changed(6, effective_to=None))
+    check_rules(changed(6, effective_to=dt.date(2025, 6, 30)))
 
 
 def test_a_code_may_not_say_two_things_in_one_programme() -> None:
