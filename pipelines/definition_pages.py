@@ -29,7 +29,8 @@ INTRODUCTIONS = {
     ),
     "lifestyle_flags": (
         "# Lifestyle flags",
-        "What makes somebody of 16 or over a person with a lifestyle risk, and what is left untreated, as "
+        "What makes somebody of 16 or over, who does not receive palliative care, a person with a lifestyle risk, "
+        "and what is left untreated, as "
         "`data_contracts/clinical/lifestyle_rules.csv` says and `sql/features/lifestyle_flags.sql` finds it. QRISK3 "
         "and QDiabetes thresholds are tried with scores given in `tests/spec/test_lifestyle_flags.py`.",
     ),

@@ -246,7 +246,7 @@ class PreventionScores(Contract):
 
 
 class LifestyleFlags(Contract):
-    """One row per person aged 16 or over: lifestyle risks, what is treated, and when each was last known."""
+    """One row per person of 16 or over without palliative care: lifestyle risks, what is treated, since when."""
 
     person_id: pl.Int64 = pa.Field(unique=True, description=PERSON_ID)
     is_current_smoker: bool = pa.Field(nullable=True, description="Latest smoking status is current")

@@ -163,7 +163,7 @@ def _programme(row: dict[str, Any], *, rules: Actions) -> Finding:
 def _lifestyle(rows: list[dict[str, Any]], *, rules: Actions) -> Finding:
     rule = "has a lifestyle risk"
     if not rows:
-        return Finding(rule, False, "not looked at: under 16")
+        return Finding(rule, False, "not looked at: under 16, or receives palliative care")
     found = [name for name in rules.flags if rows[0][name]]
     unknown = [name for name in rules.flags if rows[0][name] is None]
     words = ", ".join(name.removeprefix("is_").removeprefix("has_").replace("_", " ") for name in found) or "none"

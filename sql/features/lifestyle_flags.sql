@@ -1,5 +1,5 @@
--- makes: lifestyle_flags, lifestyle risks of people aged 16 or over, what is treated and when each was last known
--- reads: people, measurements, score_inputs, prevention_scores?, lifestyle_rules
+-- makes: lifestyle_flags, lifestyle risks from 16 without palliative care, what is treated and when each was known
+-- reads: people, conditions, measurements, score_inputs, prevention_scores?, lifestyle_rules
 -- parameters: as_of_date
 -- grain: one row per person
 with rules as (
@@ -34,6 +34,16 @@ with rules as (
     group by lifestyle_rules.flag
 ),
 
+-- Nobody is asked to lose weight or to take a statin at the end of life.
+not_asked as (
+    select conditions.person_id
+    from conditions
+    inner join lifestyle_rules on conditions.condition = lifestyle_rules.measure
+    where
+        lifestyle_rules.flag = 'not_asked_of'
+        and conditions.is_unresolved
+),
+
 adults as (
     select
         people.person_id,
@@ -44,6 +54,7 @@ adults as (
         on
             rules.flag = 'asked_of'
             and people.age_years >= rules.asked_from
+    where people.person_id not in (select not_asked.person_id from not_asked)
 ),
 
 latest_values as (

@@ -15,7 +15,9 @@ DEFINED = {
     "measurements": set(load_measures()),
     "score_inputs": set(load_record_rules().select("score", "input").unique().iter_rows()),
     "programme_states": set(rules_in_force(EXAMPLES["programme_states"].as_of)["programme"]),
-    "lifestyle_flags": set(read_definition_csv("lifestyle_rules.csv")["flag"]) - {"asked_of"} - NEEDS_A_SCORE,
+    "lifestyle_flags": set(read_definition_csv("lifestyle_rules.csv")["flag"])
+    - {"asked_of", "not_asked_of"}
+    - NEEDS_A_SCORE,
 }
 TRIED = [(name, definition) for name, file in EXAMPLES.items() for definition in sorted(file.definitions)]
 

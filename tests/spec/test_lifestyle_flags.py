@@ -21,6 +21,19 @@ def test_only_people_of_16_and_over_have_a_row() -> None:
     assert set(answer("lifestyle_flags", registrations=people)["person_id"]) == {1, 2}
 
 
+def test_nobody_is_asked_at_the_end_of_life() -> None:
+    events = """
+        person_id | codelist                      | event_date | value
+        1         | palliative_care               | 2026-01-01 |
+        1         | bmi                           | 2026-01-01 | 40
+        2         | palliative_care               | 2026-01-01 |
+        2         | palliative_care_not_indicated | 2026-02-01 |
+        2         | bmi                           | 2026-01-01 | 40
+    """
+    found = answer("lifestyle_flags", registrations="person_id\n1\n2", events=events)
+    assert found.select("person_id", "is_obese").rows() == [(2, True)]
+
+
 def test_nothing_recorded_is_unknown_not_false() -> None:
     row = flags("person_id\n")
     assert {name: value for name, value in row.items() if value is not None} == {
