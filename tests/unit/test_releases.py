@@ -29,6 +29,7 @@ from pipelines.io.releases.canary import find_identifiers
 from pipelines.io.releases.diff import diff_releases
 from pipelines.io.releases.manifest import contract_fingerprint
 from pipelines.io.releases.options import ReleaseOptions, ReleaseRefusedError
+from pipelines.io.releases.summary import _bars
 from pipelines.io.releases.workbook import RISKY_STARTS, escape_cell
 from pipelines.settings import Settings
 from pipelines.steps.lists import build_target_lists
@@ -711,3 +712,11 @@ def test_the_summary_is_whole_and_shows_only_safe_counts(workspace: Settings) ->
     assert figures
     assert all(figure % 5 == 0 and figure >= 10 for figure in figures)
     assert page.count("<svg") >= 1
+
+
+def test_large_round_counts_are_drawn_in_full() -> None:
+    counts = pl.DataFrame({"group": ["nurse", "GP"], "value": [100_000, 10_000]})
+    chart = _bars(counts, "Whom this week's places reach", "people")
+    assert chart is not None
+    assert {">100,000<", ">10,000<"} <= set(re.findall(r">[\d,e+]+<", chart.svg))
+    assert "e+" not in chart.svg

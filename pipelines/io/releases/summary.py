@@ -276,7 +276,8 @@ def _bars(frame: pl.DataFrame, title: str, unit: str) -> Chart | None:
     rows = [{"label": row["group"], **row} for row in frame.to_dicts()]
     kinds = list(dict.fromkeys(row["kind"] for row in rows)) if "kind" in frame.columns else []
     is_whole = not frame.schema["value"].is_float()
-    figure, ticks = (",", alt.Axis(tickMinStep=1, format=",")) if is_whole else (",.1f", alt.Axis())
+    # Without the d, round numbers from 10,000 up are drawn as 1e+4.
+    figure, ticks = (",d", alt.Axis(tickMinStep=1, format=",d")) if is_whole else (",.1f", alt.Axis())
     room = alt.Scale(zero=True, domainMax=1.12 * max(row["value"] for row in rows))
     y = alt.Y("label:N", sort=list(dict.fromkeys(row["label"] for row in rows)), title=None)
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, x=alt.X("value:Q", title=unit, scale=room, axis=ticks))
