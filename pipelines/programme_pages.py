@@ -142,7 +142,7 @@ def _group(group: str) -> str:
 
 def _falls_due(row: dict[str, Any]) -> str:
     """When a rule's event first falls due, in words."""
-    since = f"; who never came, from {row['offered_from']:%-d %B %Y}" if row["offered_from"] else ""
+    since = f"; if never done, not before {row['offered_from']:%-d %B %Y}" if row["offered_from"] else ""
     return _first_due(row) + since
 
 
