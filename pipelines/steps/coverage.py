@@ -27,7 +27,7 @@ def count_coverage(tables: CohortTables, records: pl.DataFrame, *, rules: Action
         rules: titles of the programmes.
         told: what the ICB was told before.
     """
-    measured = pl.concat([_published(tables, records), _whole_programmes(tables, rules=rules)])
+    measured = pl.concat([_published(tables, records), _whole_programmes(tables)])
     groups = groups_of(tables, GROUPINGS)
     alike = (
         measured.join(groups, on="person_id", how="inner")
@@ -70,7 +70,7 @@ def _titles(rules: Actions) -> pl.DataFrame:
     return pl.concat([load_coverage().select(columns), others], how="diagonal")
 
 
-def _whole_programmes(tables: CohortTables, *, rules: Actions) -> pl.DataFrame:
+def _whole_programmes(tables: CohortTables) -> pl.DataFrame:
     """One row per person and programme that is due: measure, person_id, is_covered."""
     return tables.programme_states.filter(~pl.col("state").is_in(NOT_COUNTED)).select(
         "person_id", measure=pl.col("programme"), is_covered="is_covered"

@@ -5,18 +5,6 @@ from dataclasses import dataclass
 import polars as pl
 
 MOVES = {"person_id": pl.Int64, "practice_code": pl.String, "move": pl.String, "reason": pl.String}
-MOVE_NAMES = ["joined", "left", "moved practice"]
-REASONS = [
-    "newly registered",
-    "score rose",
-    "places came free",
-    "died",
-    "left the practice",
-    "opted out or record withheld",
-    "score fell",
-    "others ranked higher",
-    "registered elsewhere",
-]
 
 
 @dataclass(frozen=True)

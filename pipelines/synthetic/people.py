@@ -58,7 +58,7 @@ class People:
 
 def made_per_practice(world: World, plan: Plan) -> Ints:
     """How many people are made for each practice so that its list, less deaths and leavers, comes out."""
-    survival = _survival_of(str(world.scalars["version"]))[1]
+    survival = _survival_of()[1]
     inflation = 1 / (survival * (1 - world.number("registration.leavers_share")))
     return np.maximum(1, np.round(plan.practices["list_size"].to_numpy() * inflation)).astype(np.int64)
 
@@ -120,12 +120,11 @@ def _areas(plan: Plan, practice: Ints, draw: np.random.Generator) -> Ints:
 
 
 @cache
-def _age_cells(version: str) -> tuple[Floats, Floats]:
+def _age_cells() -> tuple[Floats, Floats]:
     """For each cell of sex (men after women) and age: the age; and by practice fifth the running share."""
-    del version
     world = load_world()
     ages, share = _single_years(world)
-    survival, _ = _survival_of(str(world.scalars["version"]))
+    survival, _ = _survival_of()
     lean = np.outer(world.entry("places.older_by_fifth"), np.clip((ages - 40) / 25, -1.2, 1.6))
     cells = np.exp(lean) * share
     for _ in range(30):
@@ -152,9 +151,8 @@ def _single_years(world: World) -> tuple[Floats, Floats]:
 
 
 @cache
-def _survival_of(version: str) -> tuple[Floats, float]:
+def _survival_of() -> tuple[Floats, float]:
     """For each cell the chance of living through the made years, and the share of those made who do."""
-    del version
     world = load_world()
     ages, share = _single_years(world)
     years = np.minimum(world.number("time.years_before"), ages + 0.5)
@@ -168,7 +166,7 @@ def _survival_of(version: str) -> tuple[Floats, float]:
 
 def _ages(world: World, fifth: Ints, draw: np.random.Generator) -> tuple[Floats, Flags]:
     """Age at the anchor if still alive then, and sex, by the practice's deprivation fifth."""
-    ages, running = _age_cells(str(world.scalars["version"]))
+    ages, running = _age_cells()
     place = draw.random(len(fifth))
     cell = np.empty(len(fifth), dtype=np.int64)
     for row in range(len(running)):

@@ -119,7 +119,7 @@ def _weeks_since(population: Population, person: Ints, discharged: Days, counted
 
 def _risks(rates: Hazards, weeks: Ints) -> Risks:
     """Risks read off the worked-out grid, avoidable and any."""
-    table = _risk_table(str(load_world().scalars["version"]))
+    table = _risk_table()
     log_rate, log_death = np.log(rates.emergency), np.log(rates.death)
     avoidable = _read(table, (log_rate, rates.avoidable, log_death, rates.fatality), weeks)
     emergency = _read(table[:, -1:], (log_rate, np.zeros_like(log_rate), log_death, rates.fatality), weeks)
@@ -151,9 +151,8 @@ def _read(table: Floats, values: tuple[Floats, ...], weeks: Ints) -> Floats:
 
 
 @cache
-def _risk_table(version: str) -> Floats:
+def _risk_table() -> Floats:
     """The 12-month risk at every grid point and number of weeks since discharge, worked back week by week."""
-    del version
     world = load_world()
     rate, share, death, fatality = np.meshgrid(*AXES, indexing="ij")
     edges = boost_sum(world, np.arange(FADED + 2) * 7.0)

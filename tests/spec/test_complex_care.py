@@ -101,7 +101,7 @@ def test_without_a_week_before_the_highest_ranks_have_the_places() -> None:
     assert with_places_for_eight() == {person: (person, False, False) for person in range(1, 9)}
 
 
-@pytest.mark.parametrize(("rank", "stays"), [(8, True), (9, True), (10, True), (11, False), (80, False)])
+@pytest.mark.parametrize(("rank", "stays"), [(8, True), (9, True), (16, True), (17, False), (80, False)])
 def test_a_member_stays_within_the_band_and_leaves_beyond_it(rank: int, stays: bool) -> None:
     found = with_places_for_eight(rank)
     assert (rank in found) is stays
@@ -112,8 +112,8 @@ def test_a_member_stays_within_the_band_and_leaves_beyond_it(rank: int, stays: b
 
 
 def test_members_keep_out_only_those_whom_they_nearly_rank_above() -> None:
-    """Ranks 9 and 10 over the band are 7.2 and 8: seven new people rank above both, so one seat is left."""
-    assert sorted(with_places_for_eight(9, 10)) == [1, 2, 3, 4, 5, 6, 7, 9]
+    """Ranks 15 and 16 over the band are 7.5 and 8: seven new people rank above both, so one seat is left."""
+    assert sorted(with_places_for_eight(15, 16)) == [1, 2, 3, 4, 5, 6, 7, 15]
 
 
 def test_a_member_who_is_no_longer_ranked_frees_the_place() -> None:

@@ -120,11 +120,6 @@ class ScoreInput(_Frozen):
         is_number = not self.codes and self.kind in ("whole", "number")
         return [f"Unit: {self.unit}."] * bool(self.unit) + [f"Accepted: {self.accepted}."] * is_number
 
-    def _other_words(self) -> list[str]:
-        names = [f"May also be called {', '.join(self.also_called)}."] if self.also_called else []
-        words = ", ".join(f"{word} as {code}" for word, code in self.spellings.items())
-        return names + ([f"Also read: {words}."] if words else [])
-
     def _unknown(self) -> str:
         column = "The column must be there." if self.must_exist else "The column may be left out."
         if self.must_be_known:

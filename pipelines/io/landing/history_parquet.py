@@ -5,7 +5,7 @@ file can show which key a pseudonym was made with, so a person_id is never taken
 """
 
 import datetime as dt
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pandera.polars as pa
 import polars as pl
@@ -18,11 +18,10 @@ from pipelines.io.identity import PEOPLE, record_ids, valid_nhs_numbers
 from pipelines.io.landing.conversion import are_readable, day_of, number_of, whole_of
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
+from pipelines.io.landing.practice_loading import PracticeLoading, columns_of
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Loaded, Practice
-from pipelines.io.landing.quarantine import QUARANTINE
 from pipelines.io.landing.reading import TextTable, read_texts
-from pipelines.io.landing.staging import OUTCOME, decide, gather, tally
 
 NAME = "history_parquet"
 CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
@@ -67,44 +66,25 @@ def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
 FEED = PracticeFeed(name=NAME, load=load_delivery, shared=SHARED)
 
 
-@dataclass
-class _Loading:
+class _Loading(PracticeLoading):
     """One delivery while it is being loaded: registrations first, then what is about these people."""
 
-    delivery: Delivery
-    bench: Bench
-    practice: Practice
-    texts: dict[str, TextTable]
-    outcomes: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=OUTCOME)])
-    pending: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=QUARANTINE)])
-    good: dict[str, pl.DataFrame] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.people_before = self.practice.people
+    def __init__(self, *, delivery: Delivery, bench: Bench, practice: Practice, texts: dict[str, TextTable]) -> None:
+        super().__init__(feed=NAME, practice=practice, bench=bench)
+        self.delivery, self.texts = delivery, texts
+        self.good: dict[str, pl.DataFrame] = {}
 
     def load(self, table: str, contract: type[pa.DataFrameModel]) -> None:
         """Gives every row of one table its outcome: of a new file, else of those held from the last one."""
-        columns = load_feed(NAME).tables[table].names
-        held = self.practice.pending.filter(pl.col("table") == table)
         read = [self.texts[table]] if table in self.texts else []
-        if read:
-            self._supersede(held)
-        gathered = gather(read, pending=held.clear() if read else held, columns=columns)
-        rows = self._with_ids(table, gathered.rows, columns)
-        typed = self._type(table, rows).with_columns(is_deleted=pl.lit(False), is_blank=pl.lit(False))
-        decided = decide(typed, gathered, contract=contract, columns=columns)
-        self.outcomes.append(decided.outcomes)
-        names = {"feed": NAME, "practice_code": self.practice.practice_code, "table": table}
-        named = decided.pending.with_columns(pl.lit(value).alias(name) for name, value in names.items())
-        self.pending.append(named.select(list(QUARANTINE)))
-        self.good[table] = decided.good
-        if table == "registrations" and read:
-            people = decided.good.select(list(PEOPLE)).sort("record_id")
-            self.practice = replace(self.practice, people=people)
 
-    def _supersede(self, held: pl.DataFrame) -> None:
-        """Counts what is held of the table's last file as superseded: the new one says it all again."""
-        self.outcomes.append(tally(held, "superseded"))
+        def convert(rows: pl.DataFrame) -> pl.DataFrame:
+            return self._type(table, self._with_ids(table, rows, load_feed(NAME).tables[table].names))
+
+        self.good[table] = self.decide(table, contract, convert, read=read, is_whole=bool(read)).good
+        if table == "registrations" and read:
+            people = self.good[table].select(list(PEOPLE)).sort("record_id")
+            self.practice = replace(self.practice, people=people)
 
     def _with_ids(self, table: str, rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
         """The rows with the pseudonyms of person and record; a row without a key is known by all that it says."""
@@ -151,17 +131,13 @@ class _Loading:
 
     def result(self) -> Loaded:
         """What the files led to: of each table that came, the rows of the last file go and these come."""
-        staged = {}
         for table, rows in self.good.items():
-            columns = list(HISTORY[table].to_schema().columns)
-            if rows.height:
-                staged[table] = self.bench.work / f"{table}.parquet"
-                rows.select(columns).write_parquet(staged[table], compression="lz4")
+            self.write(table, [rows.select(columns_of(table))])
         practice = replace(self.practice, applied_moment=self.delivery.moment, pending=pl.concat(self.pending))
         return Loaded(
             outcomes=pl.concat(self.outcomes),
             files=tuple(text.count for text in self.texts.values()),
-            changes=(self._gone(), Change(icb_code=practice.icb_code, staged=staged)),
+            changes=(self._gone(), Change(icb_code=practice.icb_code, staged=self.staged)),
             practices=(practice,),
             shared={"given": self._given()},
         )

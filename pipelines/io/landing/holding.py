@@ -16,7 +16,6 @@ from pipelines.io.landing.quarantine import held_as
 from pipelines.settings import Settings
 from pipelines.steps.quality import Count, held_because
 
-OPEN = ("record_id", "person_id", "is_open")
 ACCEPTED = {name: column.dtype.type for name, column in AcceptedDeliveries.to_schema().columns.items()}
 
 

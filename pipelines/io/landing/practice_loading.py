@@ -10,7 +10,7 @@ import polars as pl
 
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
-from pipelines.io.history import GONE_KEYS, GONE_PEOPLE, MOVED_PEOPLE, RENEWED, Change
+from pipelines.io.history import DATES, GONE_KEYS, GONE_PEOPLE, MOVED_PEOPLE, RENEWED, Change
 from pipelines.io.identity import PEOPLE, record_ids
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.protocol import Bench, Practice
@@ -19,12 +19,6 @@ from pipelines.io.landing.reading import TextTable
 from pipelines.io.landing.staging import OUTCOME, Decided, decide, decide_in_batches, gather, tally
 
 Convert = Callable[[pl.DataFrame], pl.DataFrame]
-RENAMED = {
-    "events": {"clinical_date": "event_date"},
-    "medications": {"clinical_date": "issued_date", "concept_id": "product_id"},
-    "contacts": {"clinical_date": "contact_date"},
-}
-"""The staged columns whose history name differs."""
 
 
 class PracticeLoading:
@@ -119,7 +113,7 @@ class PracticeLoading:
         """Writes a history table's new rows, and notes those that go: deleted, blanked or withheld from now on."""
         gone = [part.gone for part in parts] + [part.withheld["record_id"].drop_nulls() for part in parts]
         self.gone.append(_keys(table, pl.concat(gone)))
-        good = [part.good.rename(RENAMED.get(table, {})).select(columns_of(table)) for part in parts]
+        good = [part.good.rename(renamed(table, part.good.columns)).select(columns_of(table)) for part in parts]
         self.write(table, good)
 
     def renew(self, table: str, *, part: int = 0, parts: int = 1) -> None:
@@ -170,6 +164,12 @@ def untouched(held: pl.DataFrame, touched: pl.Series, *, present: pl.Series | No
 def _keys(table: str, ids: pl.Series) -> pl.DataFrame:
     """Record ids of a history table, as a change names them."""
     return pl.DataFrame({"record_id": ids}).select(table=pl.lit(table), record_id="record_id")
+
+
+def renamed(table: str, columns: list[str]) -> dict[str, str]:
+    """The staged columns whose history name differs."""
+    names = {"clinical_date": DATES[table]} if "clinical_date" in columns else {}
+    return names | ({"concept_id": "product_id"} if table == "medications" else {})
 
 
 def columns_of(table: str) -> list[str]:

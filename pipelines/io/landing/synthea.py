@@ -15,22 +15,19 @@ import polars as pl
 
 from data_contracts.registry import HISTORY
 from data_contracts.tables import staging as contracts
-from pipelines.io.history import Change
-from pipelines.io.identity import PEOPLE, record_ids
 from pipelines.io.landing import synthea_rows
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.feeds import load_feed
 from pipelines.io.landing.files import LandedFile
+from pipelines.io.landing.practice_loading import Convert, PracticeLoading, columns_of, renamed
 from pipelines.io.landing.practices import PracticeFeed
 from pipelines.io.landing.protocol import Bench, Delivery, Landing, Loaded, Practice
-from pipelines.io.landing.quarantine import QUARANTINE
 from pipelines.io.landing.reading import TextTable, open_landed, read_text
-from pipelines.io.landing.staging import OUTCOME, decide, gather
+from pipelines.io.landing.staging import Decided
 from pipelines.io.landing.synthea_mappings import load_mappings, mappings_digest
 
 NAME = "synthea"
 LONGEST_LINE = 1 << 20
-Convert = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -50,13 +47,6 @@ SOURCES = (
     _Source("medications", "medications", synthea_rows.type_medications),
 )
 ENCOUNTERS = {"contact": "contacts", "attendance": "emergency_attendances", "spell": "spells"}
-DATES = {
-    "events": "event_date",
-    "medications": "issued_date",
-    "contacts": "contact_date",
-    "spells": "admitted_date",
-    "emergency_attendances": "arrived_date",
-}
 
 
 def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
@@ -69,9 +59,7 @@ def load_delivery(delivery: Delivery, bench: Bench) -> Loaded:
     if practice is None:
         raise LandingError(expected="a practice of the national list", found=delivery.source, where="epraccur.csv")
     texts = [_read(file, bench) for file in delivery.files]
-    loading = _Loading(texts=texts, practice=practice, bench=bench)
-    loading.run()
-    return loading.result()
+    return _Loading(texts=texts, practice=practice, bench=bench).run()
 
 
 def check_numbers(landing: Landing, loaded: Loaded) -> None:
@@ -129,16 +117,15 @@ def _fitting_header(table: str, header: bytes, first: bytes) -> bytes:
     return header
 
 
-class _Loading:
+class _Loading(PracticeLoading):
     """One delivery while it is being loaded: people first, then what is about them."""
 
     def __init__(self, *, texts: list[TextTable], practice: Practice, bench: Bench) -> None:
-        self.texts, self.practice, self.bench = texts, practice, bench
-        self.outcomes: list[pl.DataFrame] = [pl.DataFrame(schema=OUTCOME)]
-        self.pending: list[pl.DataFrame] = []
+        super().__init__(feed=NAME, practice=practice, bench=bench)
+        self.texts = texts
         self.parts: dict[str, list[pl.DataFrame]] = {name: [] for name in HISTORY}
 
-    def run(self) -> None:
+    def run(self) -> Loaded:
         """Loads the tables in order."""
         self._patients()
         setting = self._setting()
@@ -155,44 +142,34 @@ class _Loading:
         )
         for kind, history in ENCOUNTERS.items():
             self.parts[history].append(good.filter(pl.col("kind") == kind))
-
-    def result(self) -> Loaded:
-        """What all the tables led to."""
-        staged = {name: path for name in HISTORY if (path := self._stage(name)) is not None}
-        change = Change(icb_code=self.practice.icb_code, staged=staged)
-        practice = replace(self.practice, pending=pl.concat([self.practice.pending.clear(), *self.pending]))
+        for table, frames in self.parts.items():
+            self.write(
+                table, [frame.rename(renamed(table, frame.columns)).select(columns_of(table)) for frame in frames]
+            )
         return Loaded(
             outcomes=pl.concat(self.outcomes),
             files=tuple(text.count for text in self.texts),
-            changes=(change,),
-            practices=(practice,),
+            changes=(self.change(),),
+            practices=(replace(self.practice, pending=pl.concat(self.pending)),),
         )
 
     def _setting(self) -> synthea_rows.Setting:
-        people = self.practice.people.select(
-            "person_id", "birth_date", patient_record_id="record_id", person_state=pl.lit("held")
-        )
         return synthea_rows.Setting(
             practice_code=self.practice.practice_code,
             words=load_feed(NAME).words,
             mappings=load_mappings(),
-            roster=people,
+            roster=self.roster,
         )
 
-    def _decide(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> pl.DataFrame:
-        """The good rows of one table; its outcomes and what is held are noted."""
-        columns = load_feed(NAME).tables[table].names
-        held = self.practice.pending.filter(pl.col("table") == table)
+    def _decide(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> Decided:
+        """What becomes of one table's records, each known by the pseudonym of its key."""
+        message = synthea_rows.record_message(table, self.practice.practice_code)
         read = [text for text in self.texts if text.file.table == table]
-        gathered = gather(read, pending=held, columns=columns)
-        rows = gathered.rows.with_columns(self._pseudonyms(gathered.rows, table).alias("record_id"))
-        rows = convert(rows).with_columns(is_deleted=pl.lit(False), is_blank=pl.lit(False))
-        decided = decide(rows, gathered, contract=contract, columns=columns)
-        self.outcomes.append(decided.outcomes)
-        names = {"feed": NAME, "practice_code": self.practice.practice_code, "table": table}
-        named = decided.pending.with_columns(pl.lit(value).alias(name) for name, value in names.items())
-        self.pending.append(named.select(list(QUARANTINE)))
-        return decided.good
+
+        def keyed(rows: pl.DataFrame) -> pl.DataFrame:
+            return convert(rows.with_columns(self.pseudonyms(rows, message).alias("record_id")))
+
+        return self.decide(table, contract, keyed, read=read)
 
     def _patients(self) -> None:
         """Brings the roster and the registrations up to this delivery, with an event for each ethnic group."""
@@ -204,43 +181,22 @@ class _Loading:
             )
             return self.bench.with_people(numbered)
 
-        good = self._decide("patients", contracts.StagedMadeUpPeople, convert)
-        self.parts["registrations"].append(good)
-        self.parts["events"].append(synthea_rows.ethnic_group_events(good))
-        kept = self.practice.people.join(good, on="record_id", how="anti")
-        self.practice = replace(self.practice, people=pl.concat([kept, good.select(list(PEOPLE))]).sort("record_id"))
+        decided = self._decide("patients", contracts.StagedMadeUpPeople, convert)
+        self.parts["registrations"].append(decided.good)
+        self.parts["events"].append(synthea_rows.ethnic_group_events(decided.good))
+        self.keep_people(decided)
 
     def _about_people(self, table: str, contract: type[pa.DataFrameModel], convert: Convert) -> pl.DataFrame:
-        def with_people(rows: pl.DataFrame) -> pl.DataFrame:
-            people = rows.select("text_patient").unique(maintain_order=True).drop_nulls()
-            keyed = people.with_columns(self._pseudonyms(people, "patients").alias("patient_record_id"))
-            return convert(rows.join(keyed, on="text_patient", how="left", validate="m:1", maintain_order="left"))
+        message = synthea_rows.record_message("patients", self.practice.practice_code)
 
-        return self._decide(table, contract, with_people)
+        def with_people(rows: pl.DataFrame) -> pl.DataFrame:
+            patient = self.patient_pseudonyms(rows, ["text_patient"], message)
+            return convert(rows.with_columns(patient_record_id=patient))
+
+        return self._decide(table, contract, with_people).good
 
     def _conditions(self) -> pl.DataFrame:
         """Encounter, start and code of each condition in this delivery: what inpatients may have."""
         tables = [text.rows for text in self.texts if text.file.table == "conditions"]
         empty = pl.DataFrame(schema=dict.fromkeys(("encounter", "start", "code"), pl.String))
         return pl.concat([empty, *(rows.select("encounter", "start", "code") for rows in tables)])
-
-    def _pseudonyms(self, rows: pl.DataFrame, table: str) -> pl.Series:
-        messages = rows.select(synthea_rows.record_message(table, self.practice.practice_code)).to_series()
-        return record_ids(self.bench.con, messages, self.bench.key)
-
-    def _stage(self, table: str) -> Path | None:
-        """Writes a history table's new rows; None if there are none."""
-        columns = list(HISTORY[table].to_schema().columns)
-        named = [frame.rename(_renamed(table, frame.columns)).select(columns) for frame in self.parts[table]]
-        rows = pl.concat(named) if named else pl.DataFrame()
-        if rows.is_empty():
-            return None
-        path = self.bench.work / f"{table}.parquet"
-        rows.write_parquet(path, compression="lz4")
-        return path
-
-
-def _renamed(table: str, columns: list[str]) -> dict[str, str]:
-    """The staged columns whose history name differs."""
-    names = {"clinical_date": DATES.get(table, "")} if "clinical_date" in columns else {}
-    return {**names, "concept_id": "product_id"} if table == "medications" else names

@@ -16,7 +16,6 @@ from data_contracts.actions import Actions
 RISKY_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet may take for a formula at the start of a cell, full-width forms included."""
 BLUE = "#005EB8"
-PALE = "#E8EDEE"
 SPARE_ROWS = 15
 WARNINGS = {"Not for", "Mind"}
 
