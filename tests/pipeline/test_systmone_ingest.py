@@ -496,6 +496,31 @@ def test_a_set_of_several_practices_is_split_by_who_may_see_a_row(settings: Sett
     assert heights(settings)["events"] == 17
 
 
+def test_what_one_practice_of_a_set_deletes_does_not_hold_another(settings: Settings) -> None:
+    """A hundred and twenty rows are six in a hundred of the one that deletes them, and twelve of the other."""
+    whole = systmone.whole_extract("North-group")
+    for row in (row for rows in whole.tables.values() for row in rows):
+        row |= {name: emis.PRACTICE for name in row if name.startswith("IDOrganisation")}
+    for name, rows in systmone.whole_extract(emis.OTHER_PRACTICE, first_patient=11).tables.items():
+        whole.tables[name] += rows if name not in {"SRMapping", "SRCtv3ToSnomed"} else []
+    for practice, patient, first, count in (
+        (emis.PRACTICE, 1, 10_000, 2_000),
+        (emis.OTHER_PRACTICE, 11, 20_000, 1_000),
+    ):
+        whole.practice_code = practice
+        for number in range(first, first + count):
+            whole.add_code(number, patient)
+    whole.practice_code = "North-group"
+    assert not load(settings, whole).refused
+    before = heights(settings)["events"]
+    delta = systmone.delta("North-group")
+    delta.practice_code = emis.PRACTICE
+    for number in range(10_000, 10_120):
+        delta.add_removal("SRCode", number)
+    assert not load(settings, delta).refused
+    assert heights(settings)["events"] == before - 120
+
+
 def test_rows_of_a_repeated_number_count_once_the_last_one(settings: Settings) -> None:
     extract = systmone.whole_extract().add_code(7, 1, DateEvent="01 Feb 2024 09:00:00").add_code(7, 1)
     report = load(settings, extract)

@@ -72,14 +72,16 @@ class Gate:
         }
 
     def _deleted(self, practice: Practice, loaded: Loaded) -> Count:
-        """Rows that the delivery takes out, of those that history holds of the practice."""
-        gone = sum(change.gone_keys.height for change in loaded.changes if change.icb_code == practice.icb_code)
-        rows = 0
-        for table in ("registrations", *CHILDREN) if gone else ():
+        """Rows of the practice that the delivery takes out, of those that history holds; it may be one of many."""
+        keys = pl.concat([change.gone_keys for change in loaded.changes if change.icb_code == practice.icb_code])
+        gone = rows = 0
+        for table in ("registrations", *CHILDREN) if keys.height else ():
             path = self._history(table, practice)
             if path.exists():
-                own = pl.scan_parquet(path).filter(pl.col("practice_code") == practice.practice_code)
-                rows += int(own.select(pl.len()).collect().item())
+                held = pl.scan_parquet(path).filter(pl.col("practice_code") == practice.practice_code)
+                own = held.select("record_id").collect()
+                rows += own.height
+                gone += own.join(keys.filter(table=table), on="record_id", how="semi").height
         return Count(gone, rows)
 
     def _roster(self, practice: Practice) -> pl.DataFrame:
