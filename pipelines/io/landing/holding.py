@@ -9,7 +9,7 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from data_contracts.tables.deliveries import AcceptedDeliveries
 from pipelines.io.durable import write_aside
-from pipelines.io.history import CHILDREN, history_path
+from pipelines.io.history import CHILDREN, GONE_KEYS, history_path
 from pipelines.io.landing.errors import LandingError
 from pipelines.io.landing.protocol import Delivery, Landing, Loaded, Practice
 from pipelines.io.landing.quarantine import held_as
@@ -73,7 +73,8 @@ class Gate:
 
     def _deleted(self, practice: Practice, loaded: Loaded) -> Count:
         """Rows of the practice that the delivery takes out, of those that history holds; it may be one of many."""
-        keys = pl.concat([change.gone_keys for change in loaded.changes if change.icb_code == practice.icb_code])
+        changes = [change for change in loaded.changes if change.icb_code == practice.icb_code]
+        keys = pl.concat([pl.DataFrame(schema=GONE_KEYS), *(change.gone_keys for change in changes)])
         gone = rows = 0
         for table in ("registrations", *CHILDREN) if keys.height else ():
             path = self._history(table, practice)
